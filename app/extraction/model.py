@@ -1,0 +1,239 @@
+"""The network: a packed transformer encoder and the heads that read its token vectors.
+
+The encoder takes many windows at once as one row of tokens without padding; only attention knows where a window ends.
+So a token's vector depends on its own window alone, bit for bit, whatever else shares the pass. The layer form is that
+of BERT (Devlin 2019) or, with ``relative_buckets``, of MPNet (Song 2020).
+
+The heads work on a whole document. Arguments are tagged once per trigger, as in TagPrime (Hsu 2023), with the trigger's
+vector mixed into each token's after the encoder, so that one pass of the encoder serves every trigger.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from app.extraction.labels import ARGUMENT_LABELS, TRIGGER_LABELS
+from app.extraction.segment import GAPS, SHAPES
+from app.extraction.values import EVENT_TYPES, STATUSES
+
+DISTANCES = 27  # signed logarithmic buckets of the distance in tokens
+SENTENCES = 9  # signed distance in sentences, clipped
+NAME_FEATURES = 8  # string features of a pair of names, see `names.py`
+LINK_FEATURES = 8  # features of a pair of triggers, see `link.py`
+
+
+class EventConfig(PretrainedConfig):
+    """Sizes of the encoder and the heads."""
+
+    model_type = "event-extraction"
+
+    def __init__(
+        self,
+        vocab_size: int = 30522,
+        hidden_size: int = 384,
+        num_layers: int = 6,
+        num_heads: int = 12,
+        intermediate_size: int = 1536,
+        max_positions: int = 512,
+        first_position: int = 0,
+        relative_buckets: int = 0,
+        layer_norm_eps: float = 1e-12,
+        dropout: float = 0.1,
+        head_size: int = 256,
+        cls_id: int = 101,
+        sep_id: int = 102,
+        **kwargs: Any,
+    ) -> None:
+        self.vocab_size = vocab_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.intermediate_size = intermediate_size
+        self.max_positions = max_positions
+        self.first_position = first_position
+        self.relative_buckets = relative_buckets
+        self.layer_norm_eps = layer_norm_eps
+        self.dropout = dropout
+        self.head_size = head_size
+        self.cls_id = cls_id
+        self.sep_id = sep_id
+        super().__init__(**kwargs)
+
+
+class Layer(nn.Module):
+    """One post-norm transformer layer over packed windows."""
+
+    def __init__(self, config: EventConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.heads = config.num_heads
+        self.dropout = config.dropout
+        self.qkv = nn.Linear(size, 3 * size)
+        self.out = nn.Linear(size, size)
+        self.norm1 = nn.LayerNorm(size, eps=config.layer_norm_eps)
+        self.up = nn.Linear(size, config.intermediate_size)
+        self.down = nn.Linear(config.intermediate_size, size)
+        self.norm2 = nn.LayerNorm(size, eps=config.layer_norm_eps)
+
+    def forward(self, x: Tensor, lengths: Sequence[int], bias: Tensor | None) -> Tensor:
+        drop = self.dropout if self.training else 0.0
+        parts = []
+        for window in self.qkv(x).split(list(lengths)):
+            length = len(window)
+            q, k, v = window.view(length, 3, self.heads, -1).permute(1, 2, 0, 3).unsqueeze(1)
+            mask = None if bias is None else bias[:, :length, :length].unsqueeze(0)
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop)
+            parts.append(attended[0].transpose(0, 1).reshape(length, -1))
+        x = self.norm1(x + F.dropout(self.out(torch.cat(parts)), drop, self.training))
+        hidden = self.down(F.gelu(self.up(x)))
+        return self.norm2(x + F.dropout(hidden, drop, self.training))  # type: ignore[no-any-return]
+
+
+class Encoder(nn.Module):
+    """Packed windows to token vectors."""
+
+    def __init__(self, config: EventConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.config = config
+        self.words = nn.Embedding(config.vocab_size, size)
+        self.positions = nn.Embedding(config.max_positions, size)
+        self.shapes = nn.Embedding(SHAPES, size)
+        self.gaps = nn.Embedding(GAPS, size)
+        self.norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
+        if config.relative_buckets:
+            self.relative = nn.Embedding(config.relative_buckets, config.num_heads)
+
+    def forward(self, ids: Tensor, shapes: Tensor, gaps: Tensor, lengths: Sequence[int]) -> Tensor:
+        """``ids``, ``shapes``, ``gaps``: [tokens]; ``lengths``: tokens of each window. Returns [tokens, hidden]."""
+        positions = torch.cat([torch.arange(n) for n in lengths]).to(ids.device) + self.config.first_position
+        x = self.words(ids) + self.positions(positions) + self.shapes(shapes) + self.gaps(gaps)
+        x = F.dropout(self.norm(x), self.config.dropout if self.training else 0.0, self.training)
+        bias = self.relative_bias(max(lengths)) if self.config.relative_buckets else None
+        for layer in self.layers:
+            x = layer(x, lengths, bias)
+        return x  # type: ignore[no-any-return]
+
+    def relative_bias(self, length: int) -> Tensor:
+        """MPNet's attention bias by relative position, [heads, length, length]."""
+        offset = torch.arange(length)[None, :] - torch.arange(length)[:, None]
+        half = self.config.relative_buckets // 2
+        exact = half // 2
+        distance = offset.abs()
+        log = exact + (torch.log(distance.clamp(min=1).float() / exact) / math.log(128 / exact) * (half - exact)).long()
+        bucket = (offset > 0).long() * half + torch.where(distance < exact, distance, log.clamp(max=half - 1))
+        return self.relative(bucket.to(self.relative.weight.device)).permute(2, 0, 1)  # type: ignore[no-any-return]
+
+
+def mlp(size: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, out))
+
+
+class EventModel(PreTrainedModel):
+    """The encoder and its heads. ``from_pretrained`` on a folder of safetensors is all that loading takes."""
+
+    config_class = EventConfig
+    config: EventConfig
+    main_input_name = "ids"
+    base_model_prefix = "encoder"
+
+    def __init__(self, config: EventConfig) -> None:
+        super().__init__(config)
+        size, head = config.hidden_size, config.head_size
+        self.encoder = Encoder(config)
+        self.trigger = mlp(size, head, len(TRIGGER_LABELS), config.dropout)
+        self.type = nn.Embedding(len(EVENT_TYPES), size)
+        self.status = mlp(size, head, len(STATUSES), config.dropout)
+        self.token_side = nn.Linear(size, 2 * head)
+        self.trigger_side = nn.Linear(size, 2 * head)
+        self.distance = nn.Embedding(DISTANCES, head)
+        self.sentence = nn.Embedding(SENTENCES, head)
+        self.argument = nn.Sequential(
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(head, head),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(head, len(ARGUMENT_LABELS)),
+        )
+        self.same_event = mlp(2 * head + LINK_FEATURES, head, 1, config.dropout)
+        self.same_name = mlp(2 * head + NAME_FEATURES, head, 1, config.dropout)
+        self.event_side = nn.Linear(size, head)
+        self.name_side = nn.Linear(size, head)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+        if isinstance(module, nn.Linear | nn.LayerNorm) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+    def forward(self, ids: Tensor, shapes: Tensor, gaps: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Packed windows to token vectors, [tokens, hidden]; the heads are called apart, on documents."""
+        return self.encoder(ids, shapes, gaps, lengths)  # type: ignore[no-any-return]
+
+    def trigger_logits(self, tokens: Tensor) -> Tensor:
+        """[tokens, hidden] to [tokens, trigger labels]."""
+        return self.trigger(tokens)  # type: ignore[no-any-return]
+
+    def trigger_vectors(self, tokens: Tensor, spans: Tensor, types: Tensor) -> Tensor:
+        """Mean vectors of ``spans`` ([triggers, 2], last inclusive) with their type mixed in, [triggers, hidden]."""
+        return span_means(tokens, spans) + self.type(types)  # type: ignore[no-any-return]
+
+    def status_logits(self, triggers: Tensor) -> Tensor:
+        """[triggers, hidden] to [triggers, statuses]."""
+        return self.status(triggers)  # type: ignore[no-any-return]
+
+    def argument_logits(self, tokens: Tensor, triggers: Tensor, distance: Tensor, sentence: Tensor) -> Tensor:
+        """Labels of every token for every trigger, [triggers, tokens, argument labels].
+
+        ``distance`` and ``sentence``: buckets by `distance_buckets` and `sentence_buckets`, [triggers, tokens].
+        """
+        add, scale = self.token_side(tokens).chunk(2, dim=-1)
+        trigger_add, trigger_scale = self.trigger_side(triggers).chunk(2, dim=-1)
+        mixed = add[None] + trigger_add[:, None] + scale[None] * trigger_scale[:, None]
+        return self.argument(mixed + self.distance(distance) + self.sentence(sentence))  # type: ignore[no-any-return]
+
+    def link_logits(self, left: Tensor, right: Tensor, features: Tensor) -> Tensor:
+        """Whether two triggers name one event: vectors [pairs, hidden], features [pairs, LINK_FEATURES]; [pairs]."""
+        a, b = self.event_side(left), self.event_side(right)
+        return self.same_event(torch.cat([a * b, (a - b).abs(), features], dim=-1)).squeeze(-1)  # type: ignore[no-any-return]
+
+    def name_logits(self, left: Tensor, right: Tensor, features: Tensor) -> Tensor:
+        """Whether two mentions name one participant: vectors [pairs, hidden], features [pairs, NAME_FEATURES]."""
+        a, b = self.name_side(left), self.name_side(right)
+        return self.same_name(torch.cat([a * b, (a - b).abs(), features], dim=-1)).squeeze(-1)  # type: ignore[no-any-return]
+
+
+def span_means(tokens: Tensor, spans: Tensor) -> Tensor:
+    """Means of the token vectors of each span ([spans, 2], last inclusive), [spans, hidden]."""
+    index = torch.arange(len(tokens), device=tokens.device)
+    inside = ((index >= spans[:, :1]) & (index <= spans[:, 1:])).to(tokens.dtype)
+    return (inside @ tokens) / inside.sum(dim=1, keepdim=True)
+
+
+def distance_buckets(spans: Tensor, first: int, count: int) -> Tensor:
+    """Signed logarithmic buckets of the distance from each span to the tokens ``first..first+count``."""
+    index = torch.arange(first, first + count, device=spans.device)[None]
+    signed = (index - spans[:, 1:]).clamp(min=0) + (index - spans[:, :1]).clamp(max=0)
+    size = signed.abs()
+    bucket = torch.where(size < 6, size, (3.42 + torch.log2(size.clamp(min=1).float())).long()).clamp(
+        max=DISTANCES // 2
+    )
+    return DISTANCES // 2 + bucket * signed.sign()
+
+
+def sentence_buckets(triggers: Tensor, tokens: Tensor) -> Tensor:
+    """Clipped signed distances in sentences, from the sentences of triggers to those of tokens."""
+    half = SENTENCES // 2
+    return (tokens[None] - triggers[:, None]).clamp(-half, half) + half

@@ -1,0 +1,273 @@
+"""Trains the model: ``python -m training.train --help``.
+
+Seeded; prints progress; keeps the best epoch on the dev articles; stops early when dev no longer gains.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from app.extraction import link
+from app.extraction.encode import group_probabilities, pack, special_ids, stitch
+from app.extraction.labels import ARGUMENT_LABELS, SLOTS, slot_allowed
+from app.extraction.model import EventModel, distance_buckets, sentence_buckets, span_means
+from app.extraction.names import pair_features
+from app.extraction.segment import Segmented, load_tokenizer, segment
+from app.extraction.values import EVENT_TYPES, Article
+from training.augment import distort, project
+from training.pretrained import initialise
+from training.targets import IGNORE, Targets, build
+
+MAX_NAME_PAIRS = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One annotated article, ready to be encoded."""
+
+    segmented: Segmented
+    targets: Targets
+    weight: float
+
+
+def read(paths: list[Path]) -> list[dict[str, Any]]:
+    """Annotated articles of JSONL files, in order."""
+    return [json.loads(line) for p in paths for line in p.read_text("utf-8").splitlines() if line.strip()]
+
+
+def disallowed() -> Tensor:
+    """True where an event type cannot have a label, [types, labels]."""
+    table = torch.zeros(len(EVENT_TYPES), len(ARGUMENT_LABELS), dtype=torch.bool)
+    for t, kind in enumerate(EVENT_TYPES):
+        for s, (group, name) in enumerate(SLOTS):
+            if not slot_allowed(kind, group, name):
+                table[t, 1 + s] = table[t, 1 + len(SLOTS) + s] = True
+    return table
+
+
+def losses(model: EventModel, vectors: Tensor, example: Example, rng: random.Random) -> dict[str, Tensor]:
+    """The loss of each head on one document's vectors, [tokens, hidden]."""
+    seg, targets = example.segmented, example.targets
+    out = {
+        "trigger": F.cross_entropy(
+            model.trigger_logits(vectors),
+            torch.from_numpy(targets.trigger_labels),
+            ignore_index=IGNORE,
+            reduction="sum",
+        )
+    }
+    if not len(targets.spans):
+        return out
+    spans = torch.from_numpy(targets.spans)
+    types = torch.tensor([EVENT_TYPES.index(t) for t in targets.types])  # type: ignore[arg-type]
+    triggers = model.trigger_vectors(vectors, spans, types)
+    out["status"] = F.cross_entropy(model.status_logits(triggers), torch.from_numpy(targets.statuses), reduction="sum")
+    sentences = torch.from_numpy(seg.sentences)
+    logits = model.argument_logits(
+        vectors,
+        triggers,
+        distance_buckets(spans, 0, len(vectors)),
+        sentence_buckets(sentences[spans[:, 0]], sentences),
+    ).float()
+    logits = logits.masked_fill(disallowed()[types][:, None, :], -1e4)
+    labels = torch.from_numpy(targets.argument_labels)
+    out["argument"] = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="sum")
+    out.update(_link_loss(model, triggers, logits, example))
+    out.update(_name_loss(model, vectors, example, rng))
+    return out
+
+
+def _link_loss(model: EventModel, triggers: Tensor, logits: Tensor, example: Example) -> dict[str, Tensor]:
+    seg, targets = example.segmented, example.targets
+    pairs = [
+        (a, b)
+        for a in range(len(targets.spans))
+        for b in range(a + 1, len(targets.spans))
+        if targets.types[a] == targets.types[b]
+    ]
+    if not pairs:
+        return {}
+    left, right = (np.array(side, np.int64) for side in zip(*pairs, strict=True))
+    groups = group_probabilities(logits.detach().softmax(-1).numpy())
+    features = torch.from_numpy(link.trigger_features(seg, targets.spans, left, right, groups))
+    scores = model.link_logits(triggers[torch.from_numpy(left)], triggers[torch.from_numpy(right)], features)
+    wanted = torch.tensor([float(bool(targets.events[a] & targets.events[b])) for a, b in pairs])
+    return {"link": F.binary_cross_entropy_with_logits(scores.float(), wanted, reduction="sum")}
+
+
+def _name_loss(model: EventModel, vectors: Tensor, example: Example, rng: random.Random) -> dict[str, Tensor]:
+    seg, targets = example.segmented, example.targets
+    pairs = [
+        (a, b, float(i == j))
+        for a, (_, i) in enumerate(targets.names)
+        for b, (_, j) in enumerate(targets.names[:a])
+        if i == j or (i, j) in targets.rivals
+    ]
+    if not pairs:
+        return {}
+    pairs = rng.sample(pairs, min(len(pairs), MAX_NAME_PAIRS))
+    surfaces = [seg.surface(*span) for span, _ in targets.names]
+    means = span_means(vectors, torch.tensor([span for span, _ in targets.names]))
+    features = torch.tensor([pair_features(surfaces[a], surfaces[b]) for a, b, _ in pairs])
+    left, right = means[[a for a, _, _ in pairs]], means[[b for _, b, _ in pairs]]
+    wanted = torch.tensor([w for _, _, w in pairs])
+    loss = F.binary_cross_entropy_with_logits(
+        model.name_logits(left, right, features).float(), wanted, reduction="mean"
+    )
+    return {"name": loss * 4}
+
+
+def batches(examples: list[Example], tokens: int, rng: random.Random) -> Iterator[list[Example]]:
+    """Random batches of about ``tokens`` tokens."""
+    order = list(examples)
+    rng.shuffle(order)
+    batch: list[Example] = []
+    for example in order:
+        if batch and sum(e.segmented.tokens for e in batch) + example.segmented.tokens > tokens:
+            yield batch
+            batch = []
+        batch.append(example)
+    yield batch
+
+
+def schedule(step: int, total: int, warmup: float = 0.08) -> float:
+    """Linear warm-up, then linear decay to a tenth."""
+    start = total * warmup
+    return step / start if step < start else 0.1 + 0.9 * (total - step) / (total - start)
+
+
+def train(
+    arguments: argparse.Namespace, evaluate: Callable[[EventModel, Tokenizer], float] | None
+) -> tuple[float, list[dict[str, float]]]:
+    """Trains and writes the best epoch's model to ``arguments.output``; returns its dev score and the history."""
+    random.seed(arguments.seed)
+    torch.manual_seed(arguments.seed)
+    rng = random.Random(arguments.seed)
+    model, source = initialise(arguments.encoder, arguments.layers)
+    tokenizer = load_tokenizer(source)
+    special = special_ids(model.config)
+    documents = read(arguments.data)
+    headlines = [d["title"] for d in documents if d.get("title")]
+    clean_examples = []
+    for d in documents:
+        segmented = segment(Article(d["text"], d.get("title")), tokenizer, special)
+        clean_examples.append(Example(segmented, build(d, segmented), 1.0))
+    full = [e for e in clean_examples if len(e.targets.spans)]
+    empty = [e for e in clean_examples if not len(e.targets.spans)]
+    per_epoch = len(full) + round(len(empty) * arguments.empty_share)
+    tokens = sum(e.segmented.tokens for e in clean_examples) * per_epoch / len(clean_examples)
+    total = round(arguments.epochs * tokens / arguments.batch_tokens)
+    print(
+        f"{len(full)} articles with events, {len(empty)} without; {tokens:.0f} tokens an epoch; {total} steps",
+        flush=True,
+    )
+
+    encoder = [p for p in model.encoder.parameters() if p.requires_grad]
+    ids = {id(p) for p in encoder}
+    heads = [p for p in model.parameters() if id(p) not in ids]
+    optimizer = torch.optim.AdamW(
+        [{"params": encoder, "lr": arguments.lr}, {"params": heads, "lr": arguments.head_lr}], weight_decay=0.01
+    )
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: schedule(s, total))
+    best, stale, history, step = -1.0, 0, [], 0
+    for epoch in range(1, arguments.epochs + 1):
+        model.train()
+        started, sums = time.perf_counter(), dict.fromkeys(("trigger", "status", "argument", "link", "name"), 0.0)
+        chosen = [_noisy(e, headlines, tokenizer, special, rng) for e in full]
+        chosen += [_noisy(e, headlines, tokenizer, special, rng) for e in rng.sample(empty, per_epoch - len(full))]
+        for batch in batches(chosen, arguments.batch_tokens, rng):
+            with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bfloat16):
+                windows = [w for e in batch for w in e.segmented.windows]
+                parts = model(*pack(windows)).float().split([w.tokens for w in windows])
+            loss, at = torch.zeros(()), 0
+            mentions = max(4, sum(len(e.targets.spans) for e in batch))
+            for example in batch:
+                count = len(example.segmented.windows)
+                document = stitch(example.segmented, parts[at : at + count])
+                at += count
+                for name, value in losses(model, document, example, rng).items():
+                    part = value / mentions * arguments.weights[name]
+                    loss = loss + part
+                    sums[name] += float(part)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            if step < total:
+                scheduler.step()
+            step += 1
+        row = {"epoch": epoch, "seconds": time.perf_counter() - started, **sums}
+        row["dev"] = evaluate(model.eval(), tokenizer) if evaluate else float(epoch)
+        history.append(row)
+        print(" ".join(f"{k}={v:.4g}" for k, v in row.items()), flush=True)
+        if row["dev"] > best:
+            best, stale = row["dev"], 0
+            save(model, source, arguments.output)
+        else:
+            stale += 1
+            if stale >= arguments.patience:
+                break
+    return best, history
+
+
+def _noisy(
+    e: Example, headlines: list[str], tokenizer: Tokenizer, special: tuple[int, int], rng: random.Random
+) -> Example:
+    noisy = distort(e.segmented.article, headlines, rng)
+    return Example(*project(e.targets, e.segmented, noisy, tokenizer, special), e.weight)
+
+
+def save(model: EventModel, source: Path, output: Path) -> None:
+    """Writes config, tokenizer and weights (float16 halves the size and keeps the scores) in shards under 60 MB."""
+    output.mkdir(parents=True, exist_ok=True)
+    for old in output.glob("*.safetensors*"):
+        old.unlink()
+    state = {k: v.detach().to(torch.float16) for k, v in model.state_dict().items()}
+    model.save_pretrained(output, state_dict=state, max_shard_size="55MB")
+    shutil.copy(source / "tokenizer.json", output / "tokenizer.json")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="annotated articles, JSONL")
+    parser.add_argument("--dev", type=Path, nargs="+", required=True, help="articles for early stopping")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the model")
+    parser.add_argument("--encoder", default="minilm", choices=("minilm", "mpnet"))
+    parser.add_argument("--layers", type=int, default=0, help="keep this many layers, evenly chosen; 0 = all")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--patience", type=int, default=4)
+    parser.add_argument("--batch-tokens", type=int, default=2048)
+    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--head-lr", type=float, default=1e-3)
+    parser.add_argument("--empty-share", type=float, default=0.5, help="articles without events seen an epoch")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--no-bfloat16", dest="bfloat16", action="store_false")
+    parser.add_argument("--weights", type=json.loads, default={})
+    arguments = parser.parse_args()
+    arguments.weights = {"trigger": 1.0, "status": 0.5, "argument": 0.5, "link": 0.5, "name": 0.5, **arguments.weights}
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    from training.evaluate import dev_score
+
+    best, history = train(arguments, dev_score(arguments.dev))
+    report = {"best": best, "history": history, "arguments": {k: str(v) for k, v in vars(arguments).items()}}
+    (arguments.output / "training.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
