@@ -1,0 +1,97 @@
+"""The application and its lifespan."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from app.api import docs, openapi, problems, routes
+from app.api.middleware import RequestContext
+from app.serving.logs import configure_logging
+from app.serving.protocols import Extractor, Observe
+from app.serving.server import LAST_ANSWERS_S, ProblemProtocol, Server
+from app.serving.service import Load, Service
+from app.settings import VERSION, Settings
+
+logger = logging.getLogger(__name__)
+
+
+def load_extractor(settings: Settings, observe: Observe) -> Extractor:
+    """The model of ``settings.model_dir``; imported late, since torch takes seconds that ``/livez`` need not wait."""
+    from app.extraction.extractor import Extractor as ModelExtractor
+    from app.serving.cpus import available_cpus
+
+    threads = settings.threads or available_cpus()
+    extractor = ModelExtractor.load(settings.model_dir, settings.dtype, threads)
+    extractor.observe = observe
+    return extractor
+
+
+def create_app(settings: Settings | None = None, load: Load = load_extractor) -> FastAPI:
+    """The ASGI application, with its Service as ``app.state.service``; its lifespan loads the model meanwhile."""
+    settings = settings or Settings()
+    service = Service(settings, load)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(service.start())
+        yield
+        loading.cancel()
+        await asyncio.to_thread(service.stop)
+
+    app = FastAPI(
+        title="Event extraction",
+        version=VERSION,
+        summary="News text in, typed events out.",
+        description=openapi.DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=openapi.TAGS,
+        root_path=settings.root_path,
+        lifespan=lifespan,
+        middleware=[Middleware(RequestContext, service=service)],
+        exception_handlers=problems.HANDLERS,
+        docs_url=None,  # served by `docs`, with no foreign host
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        # Spans and records of the framework's own could carry what an article says.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.service = service
+    app.include_router(routes.work)
+    app.include_router(routes.probes)
+    docs.add_to(app)
+    openapi.add_to(app, settings)
+    return app
+
+
+def serve(settings: Settings, load: Load = load_extractor) -> int:
+    """Serves until SIGTERM or SIGINT; the exit status: 0 after a drain, 1 where the model or the address failed."""
+    configure_logging(settings.log_level)
+    app = create_app(settings, load)
+    service: Service = app.state.service
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=ProblemProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_graceful_shutdown=LAST_ANSWERS_S,
+    )
+    try:
+        Server(config, service.lifecycle, settings.drain_grace_s).run()
+    except SystemExit:  # uvicorn could not listen, and has logged why
+        return 1
+    return 1 if service.lifecycle.state == "failed" else 0

@@ -1,0 +1,145 @@
+"""The engine: small threads that segment and finish, and the one thread that encodes.
+
+The event loop hands an article in and gets a result back; between them the article's windows share the encoder's
+passes with those of every other request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from app.extraction.values import Article, EventType, Extraction
+from app.serving.errors import DeadlineExceededError, ExtractionFailedError
+from app.serving.protocols import Extractor, Segmented
+from app.serving.queue import Job, Piece, WindowQueue
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CLOSE_TIMEOUT_S = 10.0
+
+
+class Engine:
+    """Runs one extractor for all requests.
+
+    ``on_batch`` is told the windows and tokens of every pass, from the encoder's thread.
+    """
+
+    def __init__(
+        self, extractor: Extractor, *, batch_tokens: int, pool_threads: int, on_batch: Callable[[int, int], None]
+    ) -> None:
+        self._extractor = extractor
+        self._batch_tokens = batch_tokens
+        self._on_batch = on_batch
+        self.queue = WindowQueue()
+        self._pool = ThreadPoolExecutor(pool_threads, thread_name_prefix="articles")
+        self._encoder = threading.Thread(target=self._encode_forever, name="encoder", daemon=True)
+        self._encoder.start()
+
+    async def extract(
+        self,
+        article: Article,
+        *,
+        source: Hashable,
+        deadline: float,
+        types: frozenset[EventType] | None,
+        min_confidence: float | None,
+        counted: Callable[[int], None],
+        render: Callable[[Extraction], T],
+    ) -> T:
+        """What ``render`` makes of the article's events, in a thread of the pool.
+
+        ``counted`` is told the article's tokens once they are known. Requests with one ``source`` share one turn at
+        the encoder. Raises DeadlineExceededError at ``deadline`` (of ``time.monotonic``) and ExtractionFailedError
+        where a stage raised. Whenever this ends early, the windows that still wait are dropped.
+        """
+        loop = asyncio.get_running_loop()
+        timeout = asyncio.timeout(deadline - time.monotonic())
+        try:
+            async with timeout:
+                segmented = await loop.run_in_executor(self._pool, self._extractor.segment, article)
+                counted(sum(window.tokens for window in segmented.windows))
+                vectors = await self._encode(segmented, source, deadline)
+                return await loop.run_in_executor(
+                    self._pool, self._finish, segmented, vectors, types, min_confidence, render
+                )
+        except Exception as error:
+            if timeout.expired():
+                raise DeadlineExceededError from None
+            raise ExtractionFailedError from error
+
+    def close(self) -> None:
+        """Stops the threads; call it when no request is left."""
+        self.queue.close()
+        self._encoder.join(CLOSE_TIMEOUT_S)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _encode(self, segmented: Segmented, source: Hashable, deadline: float) -> list[Any]:
+        windows = segmented.windows
+        if not windows:
+            return []
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Any]] = loop.create_future()
+
+        def hand_over(settle: Callable[[Any], None], value: object) -> None:
+            try:
+                loop.call_soon_threadsafe(lambda: None if future.done() else settle(value))
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                logger.debug("result of an article came after the loop had closed")
+
+        job = Job(
+            windows=windows,
+            source=source,
+            deadline=deadline,
+            done=lambda vectors: hand_over(future.set_result, vectors),
+            failed=lambda error: hand_over(future.set_exception, error),
+        )
+        self.queue.put(job)
+        try:
+            return await future
+        finally:
+            self.queue.drop(job)
+
+    def _finish(
+        self,
+        segmented: Any,
+        vectors: Sequence[Any],
+        types: frozenset[EventType] | None,
+        min_confidence: float | None,
+        render: Callable[[Extraction], T],
+    ) -> T:
+        return render(self._extractor.finish(segmented, vectors, types, min_confidence))
+
+    def _encode_forever(self) -> None:
+        while (pieces := self.queue.take(self._batch_tokens)) is not None:
+            self._on_batch(len(pieces), sum(piece.window.tokens for piece in pieces))
+            try:
+                self._encode_pieces(pieces)
+            except Exception:
+                # One article's window must not fail its neighbours: find it by going one by one.
+                logger.exception("a pass over %d windows failed, they are tried one by one", len(pieces))
+                for piece in pieces:
+                    try:
+                        self._encode_pieces([piece])
+                    except Exception as error:
+                        self.queue.drop(piece.job)
+                        piece.job.failed(error)
+            del pieces  # or the last batch's articles would live until the next one
+
+    def _encode_pieces(self, pieces: Sequence[Piece]) -> None:
+        vectors = self._extractor.encode([piece.window for piece in pieces])
+        if len(vectors) != len(pieces):
+            raise ValueError("the encoder must give one tensor a window")
+        for piece, vector in zip(pieces, vectors, strict=True):
+            job = piece.job
+            job.vectors[piece.index] = vector
+            job.missing -= 1
+            if job.missing == 0:
+                job.done(job.vectors)

@@ -1,0 +1,136 @@
+"""The queue of windows between the requests and the encoder, fair to every request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.serving.protocols import Window
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One article's way through the encoder.
+
+    ``source`` is the request it came with, ``deadline`` a time of ``time.monotonic``. ``vectors`` and ``missing``
+    belong to the encoder's thread; ``turn`` and ``waiting`` to the queue.
+    """
+
+    windows: Sequence[Window]
+    source: Hashable
+    deadline: float
+    done: Callable[[list[Any]], None]
+    failed: Callable[[Exception], None]
+    vectors: list[Any] = field(init=False)
+    missing: int = field(init=False)
+    turn: int = 0
+    waiting: bool = False
+
+    def __post_init__(self) -> None:
+        self.missing = len(self.windows)
+        self.vectors = [None] * self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The window ``index`` of a job."""
+
+    job: Job
+    index: int
+
+    @property
+    def window(self) -> Window:
+        return self.job.windows[self.index]
+
+
+class WindowQueue:
+    """Windows in turn: one of each request, and within a request one of each of its articles. Safe across threads.
+
+    So a long article or a large batch waits for itself, not others for it.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._jobs: dict[Hashable, deque[Job]] = {}
+        self._sources: deque[Hashable] = deque()
+        self._closed = False
+        self.tokens = 0
+        self.windows = 0
+
+    def put(self, job: Job) -> None:
+        """Lets the job's windows wait for their turns."""
+        with self._changed:
+            if job.source not in self._jobs:
+                self._jobs[job.source] = deque()
+                self._sources.append(job.source)
+            self._jobs[job.source].append(job)
+            job.waiting = True
+            self.tokens += sum(window.tokens for window in job.windows)
+            self.windows += len(job.windows)
+            self._changed.notify()
+
+    def drop(self, job: Job) -> None:
+        """Takes back what still waits of a job; nothing happens where none does."""
+        with self._changed:
+            if job.waiting:
+                self._remove(job)
+
+    def take(self, budget: int) -> list[Piece] | None:
+        """The next windows, up to ``budget`` tokens but at least one; waits only while there is none.
+
+        Jobs past their deadline lose their place. None once the queue is closed.
+        """
+        with self._changed:
+            while True:
+                while not self._sources and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return None
+                if pieces := self._next(budget):
+                    return pieces
+
+    def close(self) -> None:
+        """Wakes the encoder's thread for the last time; what waits stays undone."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _next(self, budget: int) -> list[Piece]:
+        pieces: list[Piece] = []
+        room = budget
+        now = time.monotonic()
+        while self._sources:
+            source = self._sources[0]
+            jobs = self._jobs[source]
+            job = jobs[0]
+            if job.deadline <= now:
+                self._remove(job)
+                continue
+            tokens = job.windows[job.turn].tokens
+            if pieces and tokens > room:
+                break
+            pieces.append(Piece(job, job.turn))
+            room -= tokens
+            self.tokens -= tokens
+            self.windows -= 1
+            job.turn += 1
+            jobs.rotate(-1)
+            self._sources.rotate(-1)
+            if job.turn == len(job.windows):
+                self._remove(job)
+        return pieces
+
+    def _remove(self, job: Job) -> None:
+        job.waiting = False
+        left = job.windows[job.turn :]
+        self.tokens -= sum(window.tokens for window in left)
+        self.windows -= len(left)
+        jobs = self._jobs[job.source]
+        jobs.remove(job)
+        if not jobs:
+            del self._jobs[job.source]
+            self._sources.remove(job.source)

@@ -1,0 +1,87 @@
+"""Every setting of the service, read from the environment with the prefix ``EVENTS_``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+VERSION = "0.1.0"
+
+_BESIDE_APP = Path(__file__).resolve().parent.parent
+
+Count = Annotated[int, Ge(1)]
+Seconds = Annotated[float, Gt(0), Le(86_400)]
+
+
+class Settings(BaseSettings):
+    """The settings of one process; raises pydantic's ValidationError where the environment holds a bad value."""
+
+    model_config = SettingsConfigDict(env_prefix="EVENTS_", frozen=True, protected_namespaces=())
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: Annotated[int, Ge(0), Le(65_535)] = Field(8000, description="Port to listen on; 0 takes any free one.")
+    root_path: str = Field("", description="Path prefix under which a gateway serves this service, such as `/events`.")
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1",
+        description="Addresses or networks, comma-separated, whose `X-Forwarded-*` headers count; empty for none.",
+    )
+    model_dir: Path = Field(
+        _BESIDE_APP / "models", description="Folder of the model; `models` beside the package by default."
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Number type of the encoder; `auto` chooses by what the processor has."
+    )
+    threads: Annotated[int, Ge(0)] = Field(
+        0, description="Threads of the encoder; 0 takes the cores this process may use, by affinity and cgroup."
+    )
+    batch_tokens: Count = Field(4096, description="Most tokens in one pass of the encoder.")
+    max_queued_tokens: Count = Field(
+        524_288,
+        description="Tokens of accepted, unanswered articles beyond which new work gets 429. Vectors of articles under "
+        "way take up to 2 kB a token.",
+    )
+    max_body_bytes: Count = Field(
+        8 * 1024 * 1024, description="Most bytes of a request's body, and of one NDJSON line; more gets 413."
+    )
+    max_buffered_bytes: Count = Field(
+        128 * 1024 * 1024, description="Most bytes of all bodies being read at one time; beyond it new ones get 429."
+    )
+    max_articles: Annotated[int, Ge(1), Le(256)] = Field(256, description="Most articles in one JSON batch.")
+    request_timeout_s: Seconds = Field(
+        60.0, description="Seconds until a request gets 504, when it sends no `X-Request-Timeout`."
+    )
+    max_request_timeout_s: Seconds = Field(600.0, description="Largest `X-Request-Timeout` that a request may ask for.")
+    drain_grace_s: Seconds = Field(
+        30.0, description="Seconds that accepted requests have to finish in after SIGTERM; what is left gets 503."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    build_revision: str = Field("unknown", description="Revision of the source, told by `/version` and the metrics.")
+
+    @field_validator("root_path")
+    @classmethod
+    def _plain_prefix(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if value and not value.startswith("/"):
+            raise ValueError("must start with /")
+        return value
+
+    @model_validator(mode="after")
+    def _default_within_bounds(self) -> Settings:
+        if self.request_timeout_s > self.max_request_timeout_s:
+            raise ValueError("request_timeout_s must not exceed max_request_timeout_s")
+        return self
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table: variable, default, meaning."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        value = field.default
+        shown = value.relative_to(_BESIDE_APP) if isinstance(value, Path) else value
+        default = f"`{shown}`" if str(shown) else "empty"
+        rows.append(f"| `EVENTS_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"
