@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from app.extraction import link
-from app.extraction.encode import group_probabilities, pack, special_ids, stitch
+from app.extraction.encode import pack, special_ids, stitch
 from app.extraction.labels import ARGUMENT_LABELS, SLOTS, slot_allowed
 from app.extraction.model import EventModel, distance_buckets, sentence_buckets, span_means
 from app.extraction.names import pair_features
@@ -102,8 +102,9 @@ def _link_loss(model: EventModel, triggers: Tensor, logits: Tensor, example: Exa
     if not pairs:
         return {}
     left, right = (np.array(side, np.int64) for side in zip(*pairs, strict=True))
-    groups = group_probabilities(logits.detach().softmax(-1).numpy())
-    features = torch.from_numpy(link.trigger_features(seg, targets.spans, left, right, groups))
+    everything = slice(0, len(logits)), np.arange(len(seg.ids)), logits.detach().softmax(-1).numpy()
+    overlap = link.overlaps([everything], len(logits), seg.ids)
+    features = torch.from_numpy(link.trigger_features(seg, targets.spans, left, right, overlap))
     scores = model.link_logits(triggers[torch.from_numpy(left)], triggers[torch.from_numpy(right)], features)
     wanted = torch.tensor([float(bool(targets.events[a] & targets.events[b])) for a, b in pairs])
     return {"link": F.binary_cross_entropy_with_logits(scores.float(), wanted, reduction="sum")}
@@ -202,7 +203,7 @@ def train(
                 for name, value in losses(model, document, example, rng).items():
                     part = value / mentions * arguments.weights[name]
                     loss = loss + part
-                    sums[name] += float(part)
+                    sums[name] += part.item()
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

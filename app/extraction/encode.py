@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from app.extraction.labels import SLOT_GROUPS, SLOTS
 from app.extraction.model import EventConfig, EventModel, distance_buckets, sentence_buckets, span_means
 from app.extraction.segment import Segmented, Window
 
@@ -119,13 +118,6 @@ class Heads:
         means = span_means(self._tokens, torch.from_numpy(spans))
         a, b = means[torch.from_numpy(left)], means[torch.from_numpy(right)]
         return _numpy(self._model.name_logits(a, b, torch.from_numpy(features)).sigmoid())
-
-
-def group_probabilities(labels: Floats) -> Floats:
-    """Label probabilities [..., labels] to those of the slot groups, B and I together, [..., groups]."""
-    slots = labels[..., 1 : 1 + len(SLOTS)] + labels[..., 1 + len(SLOTS) :]
-    columns = [[i for i, (group, _) in enumerate(SLOTS) if group == wanted] for wanted in SLOT_GROUPS]
-    return np.stack([slots[..., c].sum(axis=-1) for c in columns], axis=-1)
 
 
 def special_ids(config: EventConfig) -> tuple[int, int]:

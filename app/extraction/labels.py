@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from app.extraction.values import AMOUNT_KINDS, DATE_ROLES, EVENT_TYPES, ROLES, EventType
 
 SLOT_GROUPS = ("participant", "location", "date", "amount", "purpose")
@@ -27,3 +30,10 @@ def slot_allowed(event_type: EventType, group: str, name: str) -> bool:
     if group in ("amount", "purpose") or name == "target":
         return event_type == "budget_commitment"
     return True
+
+
+def group_probabilities(labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Label probabilities [..., labels] to those of the slot groups, B and I together, [..., groups]."""
+    slots = labels[..., 1 : 1 + len(SLOTS)] + labels[..., 1 + len(SLOTS) :]
+    columns = [[i for i, (group, _) in enumerate(SLOTS) if group == wanted] for wanted in SLOT_GROUPS]
+    return np.stack([slots[..., c].sum(axis=-1) for c in columns], axis=-1)

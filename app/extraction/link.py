@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from app.extraction.labels import SLOT_GROUPS, group_probabilities
 from app.extraction.segment import Ints, Segmented
 
 Floats = npt.NDArray[np.float32]
+Slice = tuple[slice, Ints, Floats]
+
+FEATURES = 8  # of a pair of triggers
+_GROUPS = len(SLOT_GROUPS) - 1  # all but the purpose
+_LIKELY = 0.1  # a token says something from this probability on
+_MOST = 128  # items compared all with all; more only where a text repeats one phrase hundreds of times
 
 _DEFINITE = frozenset(["the", "this", "that", "these", "those", "his", "her", "their", "its", "both"])
 
 
-def argument_bags(groups: Floats, token_ids: Ints) -> Floats:
-    """What each trigger's arguments say, position aside.
+def overlaps(slices: Sequence[Slice], count: int, token_ids: Ints) -> Floats:
+    """How much the arguments of two triggers say the same, wherever they stand: cosines by slot group.
 
-    ``groups``: probability of each slot group by trigger and token, [triggers, tokens, groups]; ``token_ids``: [tokens].
-    Returns the highest probability by distinct token id, unit length, [triggers, groups, ids].
+    ``slices``: see `Heads.arguments`; ``count``: of triggers; ``token_ids``: [tokens]. Returns [groups, count, count].
     """
-    distinct, inverse = np.unique(token_ids, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    borders = np.searchsorted(inverse[order], np.arange(len(distinct)))
-    bags = np.maximum.reduceat(groups[:, order], borders, axis=1).transpose(0, 2, 1)
-    bags = np.where(bags > 0.1, bags, 0.0)
-    norms = np.linalg.norm(bags, axis=-1, keepdims=True)
-    unit: Floats = (bags / np.maximum(norms, 1e-6)).astype(np.float32)
-    return unit
+    which, ids, groups, values = (
+        np.concatenate(column) for column in zip(*map(_entries(token_ids), slices), strict=True)
+    )
+    out = np.zeros((_GROUPS, count, count), np.float32)
+    for group in range(_GROUPS):
+        here = groups == group
+        distinct, column = np.unique(ids[here], return_inverse=True)
+        bags = np.zeros((count, len(distinct)), np.float32)
+        np.maximum.at(bags, (which[here], column), values[here])
+        bags /= np.maximum(np.linalg.norm(bags, axis=1, keepdims=True), 1e-6)
+        out[group] = bags @ bags.T
+    return out
 
 
-def trigger_features(segmented: Segmented, spans: Ints, left: Ints, right: Ints, groups: Floats) -> Floats:
-    """`LINK_FEATURES` of each pair of triggers (indices ``left`` before ``right``), [pairs, features].
+def _entries(token_ids: Ints) -> Callable[[Slice], tuple[Ints, Ints, Ints, Floats]]:
+    def entries(part: Slice) -> tuple[Ints, Ints, Ints, Floats]:
+        rows, index, labels = part
+        likely = group_probabilities(labels)[..., :_GROUPS]
+        row, token, group = np.nonzero(likely > _LIKELY)
+        return row + rows.start, token_ids[index[token]], group, likely[row, token, group]
 
-    ``spans``: [triggers, 2], last inclusive; ``groups``: see `argument_bags`, over all tokens of the document.
+    return entries
+
+
+def trigger_features(segmented: Segmented, spans: Ints, left: Ints, right: Ints, overlap: Floats) -> Floats:
+    """`FEATURES` of each pair of triggers (indices ``left`` before ``right``), [pairs, features].
+
+    ``spans``: [triggers, 2], last inclusive; ``overlap``: by `overlaps`.
     """
     surfaces = [segmented.surface(int(a), int(b)).lower() for a, b in spans]
     same = np.array([surfaces[a] == surfaces[b] for a, b in zip(left, right, strict=True)], dtype=np.float32)
@@ -39,9 +61,7 @@ def trigger_features(segmented: Segmented, spans: Ints, left: Ints, right: Ints,
     definite = np.array([_is_definite(segmented, int(a)) for a, _ in spans], dtype=np.float32)[right]
     sentences = segmented.sentences[spans[:, 0]]
     gap = np.log1p(np.abs(sentences[right] - sentences[left])).astype(np.float32) / 3
-    bags = argument_bags(groups, segmented.ids)[:, :4]
-    overlap = np.einsum("pgi,pgi->pg", bags[left], bags[right])
-    return np.concatenate([np.stack([same, stem, definite, gap], axis=1), overlap], axis=1).astype(np.float32)
+    return np.stack([same, stem, definite, gap, *overlap[:, left, right]], axis=1).astype(np.float32)
 
 
 def _is_definite(segmented: Segmented, token: int) -> bool:
@@ -49,24 +69,49 @@ def _is_definite(segmented: Segmented, token: int) -> bool:
 
 
 def cluster(count: int, left: Ints, right: Ints, scores: Floats, threshold: float) -> list[list[int]]:
-    """Average-link agglomerative clustering of ``count`` items by pairwise probabilities.
+    """Average-link agglomerative clustering of ``count`` items by the probabilities of pairs; unlisted pairs have 0.
 
-    Pairs that are not listed never merge directly. Returns clusters of ascending indices, in the order of their firsts.
+    Returns clusters of ascending indices, in the order of their firsts. Items that no likely pair joins, even by way
+    of others, are never compared, so that the work follows the sizes of the clusters and not ``count``.
     """
-    clusters: dict[int, list[int]] = {i: [i] for i in range(count)}
-    similarity = np.full((count, count), -1.0)
-    similarity[left, right] = similarity[right, left] = scores
-    sizes = np.ones(count)
+    component = _components(count, left, right, scores >= threshold)
+    members: dict[int, list[int]] = {}
+    for item in range(count):
+        members.setdefault(component[item], []).append(item)
+    table = {(int(a), int(b)): float(s) for a, b, s in zip(left, right, scores, strict=True)}
+    found = []
+    for items in members.values():
+        for at in range(0, len(items), _MOST):
+            found.extend(_average_link(items[at : at + _MOST], table, threshold))
+    return sorted(found)
+
+
+def _components(count: int, left: Ints, right: Ints, joined: npt.NDArray[np.bool_]) -> list[int]:
+    root = list(range(count))
+
+    def find(item: int) -> int:
+        while root[item] != item:
+            root[item] = root[root[item]]
+            item = root[item]
+        return item
+
+    for a, b in zip(left[joined], right[joined], strict=True):
+        x, y = sorted((find(int(a)), find(int(b))))
+        root[y] = x
+    return [find(item) for item in range(count)]
+
+
+def _average_link(items: list[int], table: dict[tuple[int, int], float], threshold: float) -> list[list[int]]:
+    clusters = [[item] for item in items]
+    similarity = np.array([[table.get((min(a, b), max(a, b)), 0.0) if a != b else -1.0 for b in items] for a in items])
     while len(clusters) > 1:
-        alive = sorted(clusters)
-        view = similarity[np.ix_(alive, alive)]
-        a, b = np.unravel_index(int(view.argmax()), view.shape)
-        if view[a, b] < threshold:
+        i, j = sorted(int(x) for x in np.unravel_index(int(similarity.argmax()), similarity.shape))
+        if similarity[i, j] < threshold:
             break
-        i, j = sorted((alive[a], alive[b]))
-        clusters[i] = sorted(clusters[i] + clusters.pop(j))
-        merged = (similarity[i] * sizes[i] + similarity[j] * sizes[j]) / (sizes[i] + sizes[j])
-        sizes[i] += sizes[j]
+        a, b = len(clusters[i]), len(clusters[j])
+        merged = (similarity[i] * a + similarity[j] * b) / (a + b)
         similarity[i, :] = similarity[:, i] = merged
         similarity[i, i] = -1.0
-    return [clusters[i] for i in sorted(clusters)]
+        similarity = np.delete(np.delete(similarity, j, axis=0), j, axis=1)
+        clusters[i] = sorted(clusters[i] + clusters.pop(j))
+    return clusters

@@ -19,14 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from app.extraction import link, names
 from app.extraction.labels import ARGUMENT_LABELS, TRIGGER_LABELS
 from app.extraction.segment import GAPS, SHAPES
 from app.extraction.values import EVENT_TYPES, STATUSES
 
 DISTANCES = 27  # signed logarithmic buckets of the distance in tokens
 SENTENCES = 9  # signed distance in sentences, clipped
-NAME_FEATURES = 8  # string features of a pair of names, see `names.py`
-LINK_FEATURES = 8  # features of a pair of triggers, see `link.py`
 
 
 class EventConfig(PretrainedConfig):
@@ -49,6 +48,9 @@ class EventConfig(PretrainedConfig):
         head_size: int = 256,
         cls_id: int = 101,
         sep_id: int = 102,
+        model_name: str = "untrained",
+        model_version: str = "0",
+        thresholds: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         self.vocab_size = vocab_size
@@ -64,6 +66,9 @@ class EventConfig(PretrainedConfig):
         self.head_size = head_size
         self.cls_id = cls_id
         self.sep_id = sep_id
+        self.model_name = model_name
+        self.model_version = model_version
+        self.thresholds = {"trigger": 0.5, "argument": 0.4, "link": 0.5, "name": 0.5, **(thresholds or {})}
         super().__init__(**kwargs)
 
 
@@ -89,7 +94,7 @@ class Layer(nn.Module):
             length = len(window)
             q, k, v = window.view(length, 3, self.heads, -1).permute(1, 2, 0, 3).unsqueeze(1)
             mask = None if bias is None else bias[:, :length, :length].unsqueeze(0)
-            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop)
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
             parts.append(attended[0].transpose(0, 1).reshape(length, -1))
         x = self.norm1(x + F.dropout(self.out(torch.cat(parts)), drop, self.training))
         hidden = self.down(F.gelu(self.up(x)))
@@ -150,7 +155,7 @@ class EventModel(PreTrainedModel):
         size, head = config.hidden_size, config.head_size
         self.encoder = Encoder(config)
         self.trigger = mlp(size, head, len(TRIGGER_LABELS), config.dropout)
-        self.type = nn.Embedding(len(EVENT_TYPES), size)
+        self.event_type = nn.Embedding(len(EVENT_TYPES), size)
         self.status = mlp(size, head, len(STATUSES), config.dropout)
         self.token_side = nn.Linear(size, 2 * head)
         self.trigger_side = nn.Linear(size, 2 * head)
@@ -164,8 +169,8 @@ class EventModel(PreTrainedModel):
             nn.Dropout(config.dropout),
             nn.Linear(head, len(ARGUMENT_LABELS)),
         )
-        self.same_event = mlp(2 * head + LINK_FEATURES, head, 1, config.dropout)
-        self.same_name = mlp(2 * head + NAME_FEATURES, head, 1, config.dropout)
+        self.same_event = mlp(2 * head + link.FEATURES, head, 1, config.dropout)
+        self.same_name = mlp(2 * head + names.FEATURES, head, 1, config.dropout)
         self.event_side = nn.Linear(size, head)
         self.name_side = nn.Linear(size, head)
         self.post_init()
@@ -188,7 +193,7 @@ class EventModel(PreTrainedModel):
 
     def trigger_vectors(self, tokens: Tensor, spans: Tensor, types: Tensor) -> Tensor:
         """Mean vectors of ``spans`` ([triggers, 2], last inclusive) with their type mixed in, [triggers, hidden]."""
-        return span_means(tokens, spans) + self.type(types)  # type: ignore[no-any-return]
+        return span_means(tokens, spans) + self.event_type(types)  # type: ignore[no-any-return]
 
     def status_logits(self, triggers: Tensor) -> Tensor:
         """[triggers, hidden] to [triggers, statuses]."""
@@ -205,12 +210,12 @@ class EventModel(PreTrainedModel):
         return self.argument(mixed + self.distance(distance) + self.sentence(sentence))  # type: ignore[no-any-return]
 
     def link_logits(self, left: Tensor, right: Tensor, features: Tensor) -> Tensor:
-        """Whether two triggers name one event: vectors [pairs, hidden], features [pairs, LINK_FEATURES]; [pairs]."""
+        """Whether two triggers name one event: vectors [pairs, hidden], features [pairs, link.FEATURES]; [pairs]."""
         a, b = self.event_side(left), self.event_side(right)
         return self.same_event(torch.cat([a * b, (a - b).abs(), features], dim=-1)).squeeze(-1)  # type: ignore[no-any-return]
 
     def name_logits(self, left: Tensor, right: Tensor, features: Tensor) -> Tensor:
-        """Whether two mentions name one participant: vectors [pairs, hidden], features [pairs, NAME_FEATURES]."""
+        """Whether two mentions name one participant: vectors [pairs, hidden], features [pairs, names.FEATURES]."""
         a, b = self.name_side(left), self.name_side(right)
         return self.same_name(torch.cat([a * b, (a - b).abs(), features], dim=-1)).squeeze(-1)  # type: ignore[no-any-return]
 

@@ -1,0 +1,129 @@
+"""Probabilities to triggers and to the arguments of each trigger."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from app.extraction.labels import SLOT_GROUPS, SLOTS, TRIGGER_LABELS, group_probabilities, slot_allowed
+from app.extraction.segment import Ints, Segmented
+from app.extraction.values import EVENT_TYPES, EventType
+
+Floats = npt.NDArray[np.float32]
+
+_TYPES = len(EVENT_TYPES)
+_SLOTS = len(SLOTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A span of tokens (``last`` inclusive) that names a happening."""
+
+    first: int
+    last: int
+    type: EventType
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A span of tokens (``last`` inclusive) that fills a slot of one trigger (an index)."""
+
+    trigger: int
+    first: int
+    last: int
+    group: str
+    scores: dict[str, float]  # by slot name; their sum is the probability of the group
+
+    @property
+    def score(self) -> float:
+        return sum(self.scores.values())
+
+
+def find_triggers(
+    probabilities: Floats, segmented: Segmented, floor: float, types: frozenset[EventType]
+) -> list[Trigger]:
+    """Triggers of the wanted types that reach ``floor``, in order. ``probabilities``: [tokens, trigger labels]."""
+    begin, inside = probabilities[:, 1 : 1 + _TYPES], probabilities[:, 1 + _TYPES :]
+    both = begin + inside
+    both[: segmented.title_tokens] = 0.0
+    kinds = both.argmax(axis=1)
+    peaks = both.max(axis=1)
+    found = []
+    for first, last in _runs(peaks >= floor, np.flatnonzero(_split(kinds, begin, inside))):
+        kind = EVENT_TYPES[int(kinds[first])]
+        if kind in types:
+            low, high = _whole_words(segmented, first, last)
+            found.append(Trigger(low, high, kind, float(peaks[first : last + 1].max())))
+    return [t for i, t in enumerate(found) if i == 0 or t.first > found[i - 1].last]
+
+
+def _split(kinds: Ints, begin: Floats, inside: Floats) -> npt.NDArray[np.bool_]:
+    """True at tokens that cannot go on with the run before them."""
+    rows = np.arange(len(kinds))
+    starts = begin[rows, kinds] > inside[rows, kinds]
+    return starts | np.concatenate([[True], kinds[1:] != kinds[:-1]])
+
+
+def _runs(inside: npt.NDArray[np.bool_], breaks: Ints) -> Iterator[tuple[int, int]]:
+    """Maximal runs of True that no break cuts, as (first, last)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(np.int8), [0]])))
+    for first, stop in zip(edges[::2], edges[1::2], strict=True):
+        cuts = [int(first), *(int(b) for b in breaks[np.searchsorted(breaks, first + 1) :] if b < stop), int(stop)]
+        yield from ((a, b - 1) for a, b in itertools.pairwise(cuts))
+
+
+def _whole_words(segmented: Segmented, first: int, last: int) -> tuple[int, int]:
+    """Grows a span of tokens until it cuts no word."""
+    low, high = (0, segmented.title_tokens) if first < segmented.title_tokens else (
+        segmented.title_tokens, len(segmented.starts)
+    )  # fmt: skip
+    while first > low and _joined(segmented, first):
+        first -= 1
+    while last + 1 < high and _joined(segmented, last + 1):
+        last += 1
+    return first, last
+
+
+def _joined(segmented: Segmented, token: int) -> bool:
+    """True if this token goes on with the word of the token before."""
+    return (
+        segmented.starts[token] == segmented.ends[token - 1]
+        and segmented.surface(token, token).isalnum()
+        and segmented.surface(token - 1, token - 1).isalnum()
+    )
+
+
+def find_arguments(
+    slices: list[tuple[slice, Ints, Floats]], triggers: list[Trigger], segmented: Segmented, threshold: float
+) -> list[Argument]:
+    """The arguments of each trigger whose group is likelier than ``threshold``, by trigger and position."""
+    found = []
+    for which, index, labels in slices:
+        groups = group_probabilities(labels)
+        border = np.concatenate([[True], np.diff(index) != 1])
+        border[np.searchsorted(index, segmented.title_tokens) % len(index)] = True
+        for row, number in enumerate(range(which.start, which.stop)):
+            trigger = triggers[number]
+            begin, within = labels[row, :, 1 : 1 + _SLOTS], labels[row, :, 1 + _SLOTS :]
+            kinds = groups[row].argmax(axis=1)
+            peaks = groups[row].max(axis=1)
+            breaks = border | np.concatenate([[True], kinds[1:] != kinds[:-1]]) | (
+                begin.sum(axis=1) > within.sum(axis=1)
+            )  # fmt: skip
+            for first, last in _runs(peaks >= threshold, np.flatnonzero(breaks)):
+                group = SLOT_GROUPS[int(kinds[first])]
+                slots = (begin[first : last + 1] + within[first : last + 1]).mean(axis=0)
+                scores = {
+                    name: float(slots[i])
+                    for i, (g, name) in enumerate(SLOTS)
+                    if g == group and slot_allowed(trigger.type, g, name)
+                }
+                if scores:
+                    low, high = _whole_words(segmented, int(index[first]), int(index[last]))
+                    found.append(Argument(number, low, high, group, scores))
+    return found

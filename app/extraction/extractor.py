@@ -1,0 +1,192 @@
+"""The stages joined: an article in, its typed events out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from app.extraction import encode, link, names, normalise, publication
+from app.extraction.decode import Argument, find_arguments, find_triggers
+from app.extraction.model import EventModel
+from app.extraction.places import Gazetteer
+from app.extraction.segment import Ints, Segmented, Window, load_tokenizer, segment
+from app.extraction.values import EVENT_TYPES, Article, Document, EventType, Extraction
+
+ALL_TYPES = frozenset(EVENT_TYPES)
+
+MAX_TRIGGERS = 2048  # far more than news holds; bounds the work on a text that is one trigger word over and over
+NEIGHBOURS = 48  # triggers of one type that each one is compared with
+MAX_MENTIONS = 64  # mentions of participants of one event compared all with all
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Which model answers."""
+
+    name: str
+    version: str
+
+
+def _ignore(stage: str, seconds: float) -> None:
+    """The observer where nobody looks."""
+
+
+class Extractor:
+    """The pipeline with its model. Only `encode` is heavy; call it from one thread, the rest from any."""
+
+    def __init__(
+        self,
+        model: EventModel,
+        tokenizer: Tokenizer,
+        gazetteer: Gazetteer,
+        info: ModelInfo,
+        observe: Callable[[str, float], None] = _ignore,
+    ) -> None:
+        self.info = info
+        self._model = model
+        self._tokenizer = tokenizer
+        self._gazetteer = gazetteer
+        self._special = encode.special_ids(model.config)
+        self._observe = observe
+
+    @classmethod
+    def load(
+        cls, model_dir: Path, dtype: encode.Dtype = "float32", observe: Callable[[str, float], None] = _ignore
+    ) -> Extractor:
+        """Reads the model in ``model_dir``; OSError or ValueError where it is missing or broken."""
+        model = encode.load(model_dir, dtype)
+        info = ModelInfo(model.config.model_name, model.config.model_version)
+        return cls(model, load_tokenizer(model_dir), Gazetteer.load(), info, observe)
+
+    @classmethod
+    def from_parts(cls, model: EventModel, tokenizer: Tokenizer) -> Extractor:
+        """Around a model in memory, as training has it."""
+        info = ModelInfo(model.config.model_name, model.config.model_version)
+        return cls(model, tokenizer, Gazetteer.load(), info)
+
+    def segment(self, article: Article) -> Segmented:
+        """Tokens and windows."""
+        with self._timed("segment"):
+            return segment(article, self._tokenizer, self._special)
+
+    def encode(self, windows: Sequence[Window]) -> list[Tensor]:
+        """One pass of the encoder over the windows of any articles."""
+        with self._timed("encode"):
+            return encode.encode(self._model, windows)
+
+    def finish(
+        self,
+        segmented: Segmented,
+        vectors: Sequence[Tensor],
+        types: frozenset[EventType] | None = None,
+        min_confidence: float | None = None,
+    ) -> Extraction:
+        """Decode, link and normalise one article, given the vectors of its windows in order."""
+        thresholds = self._model.config.thresholds
+        floor = thresholds["trigger"] if min_confidence is None else min_confidence
+        with self._timed("decode"):
+            heads = encode.Heads(self._model, segmented, encode.stitch(segmented, vectors))
+            triggers = find_triggers(heads.triggers(), segmented, floor, types or ALL_TYPES)
+            if len(triggers) > MAX_TRIGGERS:
+                least = sorted((t.score for t in triggers), reverse=True)[MAX_TRIGGERS - 1]
+                triggers = [t for t in triggers if t.score >= least][:MAX_TRIGGERS]
+            spans = np.array([(t.first, t.last) for t in triggers], np.int64).reshape(-1, 2)
+            trigger_types = np.array([EVENT_TYPES.index(t.type) for t in triggers], np.int64)
+            trigger_vectors = heads.trigger_vectors(spans, trigger_types)
+            statuses = heads.statuses(trigger_vectors)
+            slices = heads.arguments(spans, trigger_vectors)
+            arguments = find_arguments(slices, triggers, segmented, thresholds["argument"])
+        with self._timed("link"):
+            linked = []
+            if triggers:
+                left, right = _pairs(trigger_types)
+                overlap = link.overlaps(slices, len(triggers), segmented.ids)
+                features = link.trigger_features(segmented, spans, left, right, overlap)
+                scores = heads.links(trigger_vectors, left, right, features)
+                for members in link.cluster(len(triggers), left, right, scores, thresholds["link"]):
+                    own = [a for a in arguments if a.trigger in set(members)]
+                    linked.append(
+                        normalise.LinkedEvent(
+                            type=triggers[members[0]].type,
+                            triggers=tuple(triggers[m] for m in members),
+                            statuses=tuple(float(s) for s in statuses[members].mean(axis=0)),
+                            participants=self._participants(own, heads, segmented, thresholds["name"]),
+                            others=tuple(a for a in own if a.group != "participant"),
+                        )
+                    )
+        with self._timed("normalise"):
+            article = segmented.article
+            published, source = publication.find_publication(article)
+            context = normalise.Context(article, published, self._gazetteer.article_countries(article.text))
+            events = [normalise.event(e, segmented, context, self._gazetteer) for e in linked]
+            events.sort(key=lambda e: (e.mentions[0].start, e.type))
+            document = Document(published, source, "en", len(article.text))
+        return Extraction(tuple(events), document)
+
+    def extract(
+        self, article: Article, types: frozenset[EventType] | None = None, min_confidence: float | None = None
+    ) -> Extraction:
+        """All stages for one article."""
+        segmented = self.segment(article)
+        vectors = [v for w in segmented.windows for v in self.encode([w])]
+        return self.finish(segmented, vectors, types, min_confidence)
+
+    def _participants(
+        self, arguments: list[Argument], heads: encode.Heads, segmented: Segmented, threshold: float
+    ) -> tuple[tuple[Argument, ...], ...]:
+        """Groups the participant arguments of one event by who is meant."""
+        mine = [a for a in arguments if a.group == "participant"]
+        spans = _distinct(mine)
+        if not spans:
+            return ()
+        surfaces = [segmented.surface(*s) for s in spans]
+        pairs = list(combinations(range(len(spans)), 2))
+        left, right = (np.array([p[i] for p in pairs], np.int64) for i in (0, 1))
+        features = np.array([names.pair_features(surfaces[a], surfaces[b]) for a, b in pairs], np.float32)
+        features = features.reshape(-1, names.FEATURES)
+        scores = heads.names(np.array(spans, np.int64), left, right, features)
+        for i, (a, b) in enumerate(pairs):
+            scores[i] = names.certain(surfaces[a], surfaces[b], float(scores[i]))
+        groups = link.cluster(len(spans), left, right, scores, threshold)
+        return tuple(
+            tuple(a for a in mine if any(spans[i][0] <= a.last and a.first <= spans[i][1] for i in group))
+            for group in groups
+        )
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._observe(stage, time.perf_counter() - started)
+
+
+def _pairs(types: Ints) -> tuple[Ints, Ints]:
+    """Indices of the pairs of triggers of one type, each with the next `NEIGHBOURS` of its type."""
+    left, right = [], []
+    for kind in np.unique(types):
+        same = np.flatnonzero(types == kind)
+        for step in range(1, min(NEIGHBOURS, len(same) - 1) + 1):
+            left.append(same[:-step])
+            right.append(same[step:])
+    if not left:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    return np.concatenate(left), np.concatenate(right)
+
+
+def _distinct(arguments: list[Argument]) -> list[tuple[int, int]]:
+    """Spans of the arguments without overlap, the likeliest first to be kept; in order, `MAX_MENTIONS` at most."""
+    kept: list[tuple[int, int]] = []
+    for argument in sorted(arguments, key=lambda a: (-a.score, a.first)):
+        if len(kept) < MAX_MENTIONS and all(argument.last < a or b < argument.first for a, b in kept):
+            kept.append((argument.first, argument.last))
+    return sorted(kept)

@@ -1,0 +1,159 @@
+"""Linked mentions to the contract's values: fullest names, dates, places and money."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from app.extraction import date_phrases, dates, money, names
+from app.extraction.decode import Argument, Trigger
+from app.extraction.places import ArticleCountries, Gazetteer
+from app.extraction.segment import Segmented
+from app.extraction.values import (
+    AMOUNT_KINDS,
+    DATE_ROLES,
+    ROLES,
+    STATUSES,
+    Amount,
+    Article,
+    Event,
+    EventDate,
+    EventType,
+    Location,
+    Participant,
+    Span,
+    Status,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedEvent:
+    """Triggers that name one happening, with their arguments; each participant is a tuple of mentions of it."""
+
+    type: EventType
+    triggers: tuple[Trigger, ...]
+    statuses: tuple[float, ...]  # probabilities in the order of STATUSES
+    participants: tuple[tuple[Argument, ...], ...]
+    others: tuple[Argument, ...]  # locations, dates, amounts and purposes
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the article as a whole says for the reading of its parts."""
+
+    article: Article
+    published: date | None
+    countries: ArticleCountries
+
+
+def event(linked: LinkedEvent, segmented: Segmented, context: Context, gazetteer: Gazetteer) -> Event:
+    """One event in the contract's values."""
+    status = STATUSES[max(range(len(STATUSES)), key=lambda i: linked.statuses[i])]
+    by_group: dict[str, list[Argument]] = {}
+    for argument in linked.others:
+        by_group.setdefault(argument.group, []).append(argument)
+    in_text = [a for a in linked.others if a.first >= segmented.title_tokens]
+    purposes = sorted((a for a in in_text if a.group == "purpose"), key=lambda a: -a.score)
+    return Event(
+        type=linked.type,
+        status=status,
+        confidence=max(t.score for t in linked.triggers),
+        mentions=tuple(_span(segmented, t.first, t.last) for t in linked.triggers),
+        participants=tuple(_participant(m, linked.type, segmented, context, gazetteer) for m in linked.participants),
+        locations=_locations(by_group.get("location", []), segmented, context, gazetteer),
+        dates=_dates([a for a in in_text if a.group == "date"], linked.type, status, segmented, context),
+        amounts=_amounts([a for a in in_text if a.group == "amount"], segmented, context),
+        purpose=_span(segmented, purposes[0].first, purposes[0].last) if purposes else None,
+    )
+
+
+def _span(segmented: Segmented, first: int, last: int) -> Span:
+    return Span(segmented.surface(first, last), int(segmented.starts[first]), int(segmented.ends[last]))
+
+
+def _spans(arguments: Sequence[Argument], segmented: Segmented) -> tuple[Span, ...]:
+    """The distinct spans in the text, in order; those in the title have none."""
+    inside = {(a.first, a.last) for a in arguments if a.first >= segmented.title_tokens}
+    return tuple(_span(segmented, first, last) for first, last in sorted(inside))
+
+
+def _best(arguments: Sequence[Argument], allowed: Sequence[str]) -> str:
+    """The slot that the arguments fill most probably, all of them together."""
+    return max(allowed, key=lambda name: sum(a.scores.get(name, 0.0) for a in arguments))
+
+
+def _participant(
+    mentions: tuple[Argument, ...], kind: EventType, segmented: Segmented, context: Context, gazetteer: Gazetteer
+) -> Participant:
+    surfaces = [segmented.surface(a.first, a.last) for a in mentions]
+    name = names.fullest(surfaces, (context.article.title or "", context.article.text))
+    role = ROLES[kind][[*ROLES[kind]].index(_best(mentions, ROLES[kind]))]  # type: ignore[arg-type]
+    return Participant(
+        name=name,
+        role=role,
+        kind=names.kind_of(name, surfaces, gazetteer.is_country(name) is not None),
+        confidence=max(a.score for a in mentions),
+        mentions=_spans(mentions, segmented),
+    )
+
+
+def _locations(
+    arguments: Sequence[Argument], segmented: Segmented, context: Context, gazetteer: Gazetteer
+) -> tuple[Location, ...]:
+    """One location for the mentions whose words are the same or part of the longer ones."""
+    groups: list[list[Argument]] = []
+    for argument in sorted(arguments, key=lambda a: (a.first - a.last, -a.score)):
+        said = set(names.words(segmented.surface(argument.first, argument.last)))
+        home = next((g for g in groups if said <= set(names.words(segmented.surface(g[0].first, g[0].last)))), None)
+        if home is None:
+            groups.append([argument])
+        else:
+            home.append(argument)
+    found = []
+    for group in groups:
+        name = segmented.surface(group[0].first, group[0].last)
+        at = next((int(segmented.starts[a.first]) for a in group if a.first >= segmented.title_tokens), None)
+        country = gazetteer.country_of(name, context.article.text, context.countries, at=at)
+        found.append(Location(name, country, max(a.score for a in group), _spans(group, segmented)))
+    return tuple(sorted(found, key=lambda place: place.mentions[0].start if place.mentions else -1))
+
+
+def _dates(
+    arguments: Sequence[Argument], kind: EventType, status: Status, segmented: Segmented, context: Context
+) -> tuple[EventDate, ...]:
+    text = context.article.text
+    found: dict[tuple[str, str], EventDate] = {}
+    for argument in arguments:
+        role = DATE_ROLES[DATE_ROLES.index(_best([argument], DATE_ROLES))]  # type: ignore[arg-type]
+        start, end = date_phrases.widen(text, int(segmented.starts[argument.first]), int(segmented.ends[argument.last]))
+        phrase = text[start:end]
+        value = dates.resolve(phrase, context.published, status, context=text, offset=start, role=role, event_type=kind)
+        key = (role, value or phrase.lower())
+        this = EventDate(phrase, start, end, value, role, argument.score)
+        if key not in found or found[key].confidence < this.confidence:
+            found[key] = this
+    return tuple(sorted(found.values(), key=lambda d: d.start))
+
+
+def _amounts(arguments: Sequence[Argument], segmented: Segmented, context: Context) -> tuple[Amount, ...]:
+    text = context.article.text
+    found: dict[tuple[float, str], Amount] = {}
+    for argument in arguments:
+        start, end = money.widen(text, int(segmented.starts[argument.first]), int(segmented.ends[argument.last]))
+        parsed = money.parse_amount(
+            text[start:end],
+            context=text,
+            start=start,
+            end=end,
+            countries=context.countries,
+            year=context.published.year if context.published else None,
+        )
+        if parsed is None:
+            continue
+        kind = AMOUNT_KINDS[AMOUNT_KINDS.index(_best([argument], AMOUNT_KINDS))]  # type: ignore[arg-type]
+        this = Amount(text[start:end], start, end, parsed.value, parsed.unit, kind, argument.score)
+        key = (parsed.value, parsed.unit)
+        if key not in found or found[key].confidence < this.confidence:
+            found[key] = this
+    return tuple(sorted(found.values(), key=lambda a: a.start))
