@@ -87,6 +87,10 @@ class Named:
     spans: tuple[Offsets, ...]
     confidence: float | None
 
+    def describe(self) -> str:
+        """In words, for people."""
+        return " ".join(filter(None, (self.role, self.name, self.country and f"({self.country})")))
+
 
 @dataclass(frozen=True, slots=True)
 class Dated:
@@ -97,6 +101,10 @@ class Dated:
     role: str | None
     spans: tuple[Offsets, ...]
     confidence: float | None
+
+    def describe(self) -> str:
+        """In words, for people."""
+        return f"{self.role} {self.value or 'no value'} “{self.text}”"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,10 @@ class Money:
     kind: str | None
     spans: tuple[Offsets, ...]
     confidence: float | None
+
+    def describe(self) -> str:
+        """In words, for people."""
+        return f"{self.kind} {self.value} {self.unit} “{self.text}”"
 
 
 @dataclass(frozen=True, slots=True)
@@ -663,13 +675,14 @@ def _field_errors(article: str, g: int, gold: Happening, p: int, predicted: Happ
     for field, ours, theirs, tests in cascades:
         for stage, i, j in _sift(ours, theirs, tests):
             one, other = (None if i is None else ours[i]), (None if j is None else theirs[j])
+            expected, got = one and one.describe(), other and other.describe()
             if stage is None:
                 if isinstance(one, Named) and isinstance(other, Named) and one.country != other.country:
                     yield error("wrong value", "country", one.country, other.country, i, j)
                 if isinstance(one, Money) and isinstance(other, Money) and one.kind != other.kind:
-                    yield error("wrong role", field, _describe(one), _describe(other), i, j)
+                    yield error("wrong role", field, expected, got, i, j)
             elif not (stage == "argument false" and isinstance(other, Dated) and not other.value):
-                yield error(stage, field, _describe(one), _describe(other), i, j)
+                yield error(stage, field, expected, got, i, j)
             if (
                 stage in (None, "wrong role")
                 and isinstance(one, Named)
@@ -713,15 +726,3 @@ def _sift(
         yield from ((stage, i, j) for i, j in pairs)
     yield from (("argument missed", i, None) for i in left)
     yield from (("argument false", None, j) for j in right)
-
-
-def _describe(value: Named | Dated | Money | None) -> str | None:
-    match value:
-        case None:
-            return None
-        case Named():
-            return f"{value.role} {value.name}" if value.role else value.name
-        case Dated():
-            return f"{value.role} {value.value} “{value.text}”"
-        case Money():
-            return f"{value.kind} {value.value} {value.unit} “{value.text}”"
