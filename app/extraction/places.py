@@ -21,7 +21,7 @@ import pycountry
 
 _DATA = Path(__file__).with_name("data") / "places.tsv"
 
-_SenseKind = Literal["country", "demonym", "site", "subdivision", "city", "state", "clue", "none"]
+_SenseKind = Literal["country", "demonym", "site", "subdivision", "city", "state", "clue", "money", "none"]
 
 # A sense's prior, in inhabitants of a town that would be as likely meant.
 _COUNTRY_PRIOR, _SITE_PRIOR, _US_STATE_PRIOR, _SUBDIVISION_PRIOR, _CAPITAL_BONUS = 4e6, 2e6, 2e6, 3e5, 3e5
@@ -52,6 +52,14 @@ _DIRECTIONS = frozenset(
     " northeastern northwestern southeastern southwestern".split()
 )
 _MISSIONS = re.compile(r"\b(?:embassy|consulate|high commission|legation|mission|base|ambassador)\b", re.IGNORECASE)
+_FIRMLY_PLACED = re.compile(r"\b(?:in|at|near|outside)\s+$", re.IGNORECASE)
+# What may follow a people's name when the whole still lies in that people's country, unlike "the Croatian school".
+_OF_THE_LAND = re.compile(
+    r"\b(?:capital|cit(?:y|ies)|towns?|villages?|ports?|provinces?|regions?|states?|islands?|coast|border|districts?|parliament"
+    r"|presidential|palace|territory|resort|side|soil|mainland|capitol|government|ministry|waters|countryside|air|military"
+    r"|naval|army|base)\b",
+    re.IGNORECASE,
+)
 # How fast the weight of a name falls with its distance (code points), and how much the article at large counts.
 _REACH, _ARTICLE_SHARE, _SAME_PARAGRAPH = 160.0, 0.25, 3.0
 
@@ -192,7 +200,9 @@ class Gazetteer:
     _names: Mapping[str, tuple[_Sense, ...]] = field(repr=False)
     _longest: Mapping[str, int] = field(repr=False)  # by first word: the most words of a name that begins with it
     _countries: Mapping[str, str] = field(repr=False)
-    _stop: frozenset[str] = field(repr=False)
+    _lower: frozenset[str] = field(repr=False)  # first words of the names that are written without a capital
+    _stop: frozenset[str] = field(repr=False)  # towns with the name of a thing
+    _surnames: frozenset[str] = field(repr=False)  # towns with the name of a person
 
     @classmethod
     def load(cls) -> Gazetteer:
@@ -210,6 +220,8 @@ class Gazetteer:
         senses: dict[str, dict[tuple[str, _SenseKind], float]] = {}
         countries: dict[str, str] = {}
         stop: set[str] = set()
+        surnames: set[str] = set()
+        lower: set[str] = set()
 
         def add(key: str, country: str, kind: _SenseKind, prior: float) -> None:
             known = senses.setdefault(key, {})
@@ -224,8 +236,9 @@ class Gazetteer:
                 key = _key(name)
                 if kind == "stop":
                     stop.add(key)
-                    continue
-                if kind == "country":
+                elif kind == "surname":
+                    surnames.add(key)
+                elif kind == "country":
                     countries.setdefault(key, country)
                     add(key, country, "country", _COUNTRY_PRIOR)
                 elif kind == "demonym":
@@ -236,6 +249,9 @@ class Gazetteer:
                     add(f", {key}", country, "state", _SITE_PRIOR)
                 elif kind == "clue":
                     add(key, country, "clue", _SITE_PRIOR)
+                elif kind == "money":
+                    add(key, country, "money", _SITE_PRIOR)
+                    lower.add(key.partition(" ")[0])
                 else:
                     add(key, "", "none", _SITE_PRIOR)
         for entry in pycountry.countries:
@@ -275,7 +291,7 @@ class Gazetteer:
             first, size = first.partition(" ")[0], first.count(" ") + 1
             if size > longest.get(first, 0):
                 longest[first] = size
-        return cls(frozen, longest, countries, frozenset(stop))
+        return cls(frozen, longest, countries, frozenset(lower), frozenset(stop), frozenset(surnames))
 
     # ------------------------------------------------------------------------------------------ reading a text
 
@@ -286,11 +302,10 @@ class Gazetteer:
         i = 0
         while i < len(words):
             word, start, _ = words[i]
-            most = self._longest.get(word)
-            if most is None or (cased and not (text[start].isupper() or text[start].isdigit())):
-                i += 1
-                continue
-            taken = self._match_at(text, words, i, most, cased, with_stop)
+            most = self._longest.get(word, 0)
+            if cased and not (text[start].isupper() or text[start].isdigit() or word in self._lower):
+                most = 0
+            taken = self._match_at(text, words, i, most, cased, with_stop) if most else None
             if taken is None:
                 i += 1
                 continue
@@ -319,7 +334,7 @@ class Gazetteer:
                     senses = abbreviated + (senses or ())
             if senses is None or (key in self._stop and not with_stop and not self._curated(senses)):
                 continue
-            if cased and size > 1 and not self._capitals(text, words[i : i + size]):
+            if cased and not self._capitals(text, words[i : i + size], senses):
                 continue
             if key == "us" and not self._us(text, words, i, cased):
                 continue
@@ -330,10 +345,15 @@ class Gazetteer:
     def _curated(senses: tuple[_Sense, ...]) -> bool:
         return any(s.kind not in ("city", "subdivision") for s in senses)
 
-    @staticmethod
-    def _capitals(text: str, words: list[tuple[str, int, int]]) -> bool:
-        """True unless the last word of a name in a cased text is in lower case ("New" of "new york" there)."""
-        return any(text[s].isupper() or text[s].isdigit() for _, s, _ in words[-2:]) if len(words) < 3 else True
+    def _capitals(self, text: str, words: list[tuple[str, int, int]], senses: tuple[_Sense, ...]) -> bool:
+        """True of a name that is written as one: with a capital, in a town of two words with two."""
+        if senses[0].kind == "money":
+            return True
+        if not (text[words[0][1]].isupper() or text[words[0][1]].isdigit()):
+            return False
+        if len(words) != 2 or self._curated(senses) or text[words[1][1] - 1] != " ":
+            return True
+        return text[words[1][1]].isupper()
 
     @staticmethod
     def _us(text: str, words: list[tuple[str, int, int]], i: int, cased: bool) -> bool:
@@ -357,6 +377,7 @@ class Gazetteer:
                 evidence.append(
                     _Evidence(match.start, match.end, match.key, tuple((c, weight * p) for c, p in shares.items()))
                 )
+        evidence.extend(_Evidence(m.start(), m.end(), "£", (("GB", 0.2),)) for m in re.finditer("£", text))
         total: dict[str, float] = {}
         for item in evidence:
             for country, weight in item.weights:
@@ -380,17 +401,18 @@ class Gazetteer:
         whole = sum(shares.values())
         return {c: p / whole for c, p in shares.items()}
 
-    @staticmethod
-    def _weight(match: _Match, text: str, cased: bool) -> float:
+    def _weight(self, match: _Match, text: str, cased: bool) -> float:
         """How much a name in running text says about where the article plays: less where it may be a surname."""
         kinds = {s.kind for s in match.senses}
+        if match.key in self._surnames:
+            return 0.5 if _FIRMLY_PLACED.search(text[max(0, match.start - 12) : match.start]) else 0.0
         if "country" in kinds or "state" in kinds:
             return 1.0
         if "demonym" in kinds:
             return 0.7
         if "site" in kinds:
             return 0.8
-        if "clue" in kinds:
+        if kinds & {"clue", "money"}:
             return 0.4
         if "none" in kinds:
             return 0.0
@@ -426,8 +448,9 @@ class Gazetteer:
             and not self._curated(matches[0].senses)
         ):
             matches = []
-        matches = [m for m in matches if any(s.kind != "clue" for s in m.senses)]
+        matches = [m for m in matches if any(s.kind not in ("clue", "money") for s in m.senses)]
         around = self._around(name, article_text, hints, at, matches)
+        loose = 0.0
         heads = [m for m in matches if not self._modifies(m, name)]
         heads = self._qualifiers(heads, name) or heads
         if heads and all(s.kind == "none" for m in heads for s in m.senses):
@@ -442,9 +465,12 @@ class Gazetteer:
                 if home and max(home.values()) > 0.15:
                     return max(sorted(home), key=lambda c: home[c])
             heads = matches
+            loose = 0.001 if _OF_THE_LAND.search(name) or not around else 0.2
+        elif len(heads) == 1 and self._only_a_word(heads[0], name):
+            loose = 0.3
         if not heads:
             return max(sorted(around), key=lambda c: around[c]) if around else None
-        return self._likeliest(heads, around)
+        return self._likeliest(heads, around, loose)
 
     def _around(
         self, name: str, text: str, hints: Mapping[str, float] | None, at: int | None, matches: list[_Match]
@@ -464,7 +490,7 @@ class Gazetteer:
     def _modifies(match: _Match, name: str) -> bool:
         """True of a people or country that only describes what follows: "US" in "US Yokosuka Naval Base"."""
         kinds = {s.kind for s in match.senses}
-        if "demonym" in kinds:
+        if "demonym" in kinds or re.search(r"\bwith\s+(?:the\s+)?$", name[: match.start]):
             return True
         if kinds & {"country"} or kinds == {"none"}:
             rest = name[match.end :]
@@ -488,7 +514,15 @@ class Gazetteer:
         )
 
     @staticmethod
-    def _likeliest(heads: list[_Match], around: Mapping[str, float]) -> str | None:
+    def _only_a_word(match: _Match, name: str) -> bool:
+        """True of a small town's name amid other names: "Mirador" in "Hotel Mirador", "Marlow" in "Marlow Falls"."""
+        if any(s.kind not in ("city", "subdivision") or s.prior >= 5e5 for s in match.senses):
+            return False
+        beside = re.search(r"[A-ZÀ-Þ][\w'’-]*\s+(?:d\w{1,2}\s+(?:l\w\s+)?)?$", name[: match.start])
+        return bool(beside or re.match(r"['’s-]*\s*[A-ZÀ-Þ]", name[match.end :]))
+
+    @staticmethod
+    def _likeliest(heads: list[_Match], around: Mapping[str, float], loose: float) -> str | None:
         """The country on which names and surroundings agree best."""
         scores: dict[str, float] = {}
         candidates = {s.country for m in heads for s in m.senses if s.country}
@@ -504,9 +538,9 @@ class Gazetteer:
             # A small town's name may be that of a village elsewhere, unknown to the list.
             surest = max((s.prior for s in match.senses if s.kind in ("city", "subdivision")), default=0.0)
             curated = any(s.kind not in ("city", "subdivision") for s in match.senses)
-            unknown[n] = 0.001 if curated else 0.01 if surest >= 3e5 else 0.03 if surest >= 1e5 else 0.06
+            unknown[n] = max(loose, 0.001 if curated else 0.01 if surest >= 3e5 else 0.03 if surest >= 1e5 else 0.06)
         if all(u >= 0.01 for u in unknown):
-            candidates |= {c for c, w in around.items() if w > 0.5}
+            candidates |= {c for c, w in around.items() if w > 0.1}
         for country in sorted(candidates):
             score = math.log(around.get(country, 0.0) + 0.04)
             for table, floor in zip(tables, unknown, strict=True):
