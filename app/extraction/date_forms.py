@@ -89,7 +89,9 @@ _DROPPED = re.compile(
     r"|to be|before|after|around|"
     r"ending|ended|starting|beginning in|no later than|not later than|latest|fiscal|financial|budget|tax|calendar"
     r"|school|academic|"
-    r"full|whole|entire|date|dated|month (?=" + "|".join(MONTHS) + r")|local time|d\.?c\.?|a\.?d\.?|both|just|only|"
+    r"full|whole|entire|date|dated|month (?="
+    + "|".join(MONTHS)
+    + r")|local time|d\.?c\.?|a\.?d\.?|both|just|only|is (?:out|over)|"
     r"course|same (?=" + "|".join(MONTHS) + r"))\b(?!')"
 )
 _KEPT_TAIL = re.compile(rf"(\d+ {_UNITS}s? (?:before|after|from)) (.+)")

@@ -133,7 +133,7 @@ _CORE = "|".join(
         rf"(?:\bthe\s+)?(?:(?:first|second|third|fourth|last|next|this|previous|coming|final)\s+(?:quarter|half"
         rf"|semester)|[QH][1-4])\b(?:{_OF_YEAR})?",
         rf"(?:(?:[Ll]ast|[Nn]ext|[Tt]his|[Tt]he|coming|past|that|[Ee]arly|[Ll]ate"
-        rf"|[Ii]n)\s+)+{_SEASON}\b(?!\s+(?:back|short|apart|behind|of\s+(?:the|an?|[A-Z])\b))(?:{_OF_YEAR})?"
+        rf"|[Ii]n)\s+){{1,3}}{_SEASON}\b(?!\s+(?:back|short|apart|behind|of\s+(?:the|an?|[A-Z])\b))(?:{_OF_YEAR})?"
         rf"|\b{_SEASON}\s+(?:of\s+)?{_YEAR}\b",
         # last week, the end of the year, the year after
         rf"\b{_PART}(?:{_RELATIVE}\s+)?(?:{_UNIT}|century)\b",

@@ -20,6 +20,8 @@ from app.extraction.holidays import HOLIDAYS, holiday_days
 from app.extraction.tense import before_and_after, called_off, surely_ahead, tense
 from app.extraction.values import DateRole, EventType, Status
 
+_LONGEST = 100  # code points of a phrase
+
 Point = tuple[int, ...]  # (year,), (year, month) or (year, month, day)
 
 
@@ -42,6 +44,7 @@ class _Scene:
     start: int
     end: int
     depth: int = 0
+    in_range: bool = False  # an end of a range is no range itself
     forward: bool = False  # the right end of a range: the first day, month or year from the anchor on
 
 
@@ -60,6 +63,8 @@ def resolve(
     ``text`` is the phrase, which stands at code point ``offset`` of ``context``, the article; ``anchor`` is the day
     the article was published. None where the phrase is no date or nothing fixes it.
     """
+    if len(text) > _LONGEST:
+        return None
     scene = _Scene(anchor, status, role, event_type, context, offset, offset + len(text))
     try:
         period = _read(text, scene)
@@ -268,6 +273,7 @@ _NUMERIC = re.compile(
     r"|(?P<p>\d{1,2})(?P<b>[-/.])(?P<q>\d{1,2})(?P=b)(?P<r>(?:19|20)\d\d|\d\d)(?![\d/-])"
     r"|(?P<c>(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?!\d))"
 )
+_HABIT_REACH = 5000  # code points read on either side for the order of day and month
 _DAY_FIRST = re.compile(
     r"(?<![\d/.-])(?:1[3-9]|2\d|3[01])[-/](?:0?[1-9]|1[0-2])[-/](?:19|20)?\d\d(?!\d)"
     r"|\b\d{1,2}(?:st|nd|rd|th)? (?:" + "|".join(name.capitalize() for name in MONTHS) + r")\b"
@@ -295,7 +301,8 @@ def _numeric(match: re.Match[str], scene: _Scene) -> Period | None:
     if second > 12:
         return _day(date(year, first, second))
     # Only the rest of the article can tell 3 April from March 4.
-    rest = scene.context[: scene.start] + " " + scene.context[scene.end :]
+    around = max(0, scene.start - _HABIT_REACH)
+    rest = f"{scene.context[around : scene.start]} {scene.context[scene.end : scene.end + _HABIT_REACH]}"
     habit = len(_DAY_FIRST.findall(rest)) - len(_MONTH_FIRST.findall(rest))
     readings = [date(year, second, first), date(year, first, second)]
     if habit:
@@ -333,7 +340,7 @@ def _phrase(plain: str, scene: _Scene) -> Period | None:
         match = pattern.fullmatch(plain)
         if match:
             return function(match, scene)
-    return _range(plain, scene)
+    return None if scene.in_range else _range(plain, scene)
 
 
 def _in_year(year: int, month: int, day: int) -> date | None:
@@ -822,10 +829,10 @@ def _range(plain: str, scene: _Scene) -> Period | None:
         if not left or not right:
             continue
         left, right = _share(left, right)
-        begin = _phrase(left, replace(scene, depth=scene.depth + 1))
+        begin = _phrase(left, replace(scene, depth=scene.depth + 1, in_range=True))
         if not begin:
             continue
-        after = replace(scene, depth=scene.depth + 1, forward=True, anchor=_begin(begin.first))
+        after = replace(scene, depth=scene.depth + 1, in_range=True, forward=True, anchor=_begin(begin.first))
         if re.search(r"today|tomorrow|yesterday|week|year|month", right):
             after = replace(after, anchor=scene.anchor)
         finish = _phrase(right, after)
@@ -839,8 +846,8 @@ def _share(left: str, right: str) -> tuple[str, str]:
         return left, left.replace("this", "next")
     month_first = _MONTH_THEN_DAY.fullmatch(left)
     if month_first and (tail := _DAY_THEN_YEAR.fullmatch(right)):  # May 3 - 5 (2019)
-        year = f" {tail[2]}" if tail[2] else ""
-        return left + year, f"{month_first[2]} {tail[1]}{year}"
+        told = f" {tail[2]}" if tail[2] else ""
+        return left + told, f"{month_first[2]} {tail[1]}{told}"
     if _BARE_DAY.fullmatch(left) and (shared := _HAS_MONTH.search(right)):  # 3 - 5 May (2019)
         return f"{left} {shared.group()}", right
     if week := _WEEK_TAIL.search(right):

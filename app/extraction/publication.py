@@ -30,13 +30,13 @@ _DAY_FIRST_PATH = re.compile(r"(?<!\d)(\d\d?)([-/_.])(\d\d?)\2((?:19|20)\d\d)(?!
 
 _URL = r"(?:https?://|www\.)[^\s<>\"'“”«»]+"
 _SOURCE_LINE = re.compile(
-    rf"^[\W_]*(?:(?:originally )?(?:published|posted)(?: (?:at|on|by|in))?|source|original(?: (?:article|text"
+    rf"^[^\w\n]{{0,20}}(?:(?:originally )?(?:published|posted)(?: (?:at|on|by|in))?|source|original(?: (?:article|text"
     rf"|source))?|via|from|link|url"
     rf"|read (?:more|the original)(?: (?:at|on))?|fonte|fuente|quelle|bron"
     rf"|źródło)\s*:?\s*(?:[^\n:]{{0,40}}[:,–—-]\s*)?[(<]?({_URL})",
     re.IGNORECASE | re.MULTILINE,
 )
-_BARE_URL = re.compile(rf"(?:^|\n)[\s(<]*({_URL})[\s)>]*\Z")
+_BARE_URL = re.compile(rf"[\s(<]{{0,9}}({_URL})")
 
 _NAMES = (
     "|".join(name.capitalize() for name in MONTHS)
@@ -154,8 +154,10 @@ def _valid(year: int, month: int, day: int) -> date | None:
 
 
 def _date_of_text(text: str) -> date | None:
-    for match in [*_SOURCE_LINE.finditer(text), *_BARE_URL.finditer(text.rstrip())]:
-        day = _date_of_url(match[1].rstrip(".,;)"))
+    last_line = text.rstrip().rpartition("\n")[2].rstrip(")>")
+    bare = _BARE_URL.fullmatch(last_line)
+    for match in [*_SOURCE_LINE.finditer(text), *([bare] if bare else [])]:
+        day = _date_of_url(match[1].rstrip(".,;)>"))
         if day:
             return day
     return _date_of_label(text) or _date_of_head(text)

@@ -208,3 +208,8 @@ def test_widen(text: str, proposed: str, whole: str) -> None:
     start = text.index(proposed)
     first, last = widen(text, start, start + len(proposed))
     assert text[first:last].removeprefix("The ") == whole
+
+
+@pytest.mark.parametrize("phrase", ["1-" * 50, "may to june and " * 6, "end of " * 14, "3 days before " * 7, "x" * 101])
+def test_a_heap_of_date_words_is_no_date(phrase: str) -> None:
+    assert resolve(phrase, date(2025, 4, 8), "occurred", context=phrase, offset=0) is None
