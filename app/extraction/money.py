@@ -127,6 +127,11 @@ def _currencies() -> _Currencies:
     )
 
 
+# Currency names that are words too: no sure sign of money after a small number.
+_NAMES_THAT_ARE_WORDS = frozenset(
+    "real reals sol won mark marks sum sums som soms bob lev leva levs colon colons rand kip kips crown crowns pound"
+    " pounds buck bucks sterling ron lek leu lei dong quid guarani guaranis mm".split()
+)
 # ISO codes that are words too: never read in lower case.
 _CODE_WORDS = frozenset("ALL TOP TRY CUP SOS BAM PEN MOP GEL MAD LAK AMD CAD DOP COP RON SEK LEK BAN RUB BIF".split())
 
@@ -173,13 +178,17 @@ _WORD_NUMBER = (
     rf"(?<![\w$£€])(?:an?[\s-]+|half[\s-]+an?[\s-]+|a[\s-]+half[\s-]+)?(?:{_NUMBER_WORD})"
     rf"(?:(?:[\s-]+(?:and[\s-]+an?|of[\s-]+an?|and|of|point|an?))?[\s-]+(?:{_NUMBER_WORD}))*(?!\w)"
 )
-_CORE = re.compile(rf"(?P<digits>(?<![\w.,])(?:{_DIGITS})|(?<=[^\W\d])(?<!\d[^\W\d])(?:{_DIGITS})|[½¼¾])(?P<glyph>{_SPACE}?[½¼¾⅓⅔])?"
-                   rf"|(?P<words>{_WORD_NUMBER})", re.IGNORECASE)  # fmt: skip
+# Not within a word or number, save after letters ("Rs500") or an abbreviation's dot ("Rs.500").
+_DIGITS_START = r"(?:(?<![\w.,])|(?<=[^\W\d]\.)|(?<=[^\W\d])(?<!\d[^\W\d]))"
+_CORE = re.compile(
+    rf"(?P<digits>{_DIGITS_START}(?:{_DIGITS})|[½¼¾])(?P<glyph>{_SPACE}?[½¼¾⅓⅔])?|(?P<words>{_WORD_NUMBER})",
+    re.IGNORECASE,
+)
 _LETTERS = r"[^\W\d_](?:[^\W\d_]|[\u0900-\u0963])*"  # \w leaves out the vowel signs of Devanagari
 _SCALE = re.compile(rf"(?P<gap>(?:-|{_SPACE})?)(?P<word>{_LETTERS})(?P<dot>\.(?=\s?[\w$€£]))?(?![\w$])")
 _AND_A_HALF = re.compile(r"\s+and\s+(?:a|one)[\s-](?P<what>half|quarter)\b", re.IGNORECASE)
 _NEXT_WORDS = re.compile(
-    r"[\s-]?(?:(?:of|de|d')\s+)?(?:in\s+)?(?P<w>[^\W\d_][\w.'’-]*(?:[ \u00a0-](?!\d)[^\W\d_][\w.'’]*){0,3})",
+    r"[\s-]?(?:(?:of|de)\s+|d['’]\s?)?(?:in\s+)?(?P<w>[^\W\d_][\w.'’-]*(?:[ \u00a0-](?!\d)[^\W\d_][\w.'’]*){0,3})",
     re.IGNORECASE,
 )
 _NEXT_SYMBOL = re.compile(r"\s?(?P<s>[€$£¥₹₽₴₺₩₦₱฿₫₪₾₼₸₮]|Kč|zł|Ft|kr\b|TL\b|S/|[A-Z]{3}\b)")
@@ -221,7 +230,13 @@ _FACTOR = re.compile(
     r"|(?P<half>(?:in|into)\s+half))(?![\w-])",
     re.IGNORECASE,
 )
-# A digit, or a word that begins a number or a change: where there is none, there is nothing to scan.
+_WHAT_CHANGES = re.compile(r"\s+(?:its|their|his|her|our|the|this|that|what|spending|state|funding)\b", re.IGNORECASE)
+_COMPARED = re.compile(r"\s+(?:less|more|higher|lower)\b", re.IGNORECASE)
+_TOKEN = re.compile(r"(?P<word>[^\W\d_]+)|\d[\d.,]*|[½¼¾]")
+_FIRST_WORDS = frozenset(
+    [*_WORDS, *_HUNDRED_OR_MORE, *_PARTS, *(f"{part}s" for part in _PARTS), "a", "an", "another", "in", "into"]
+    + [word.partition("-")[0] for word in _TIMES]
+)
 _RANGE_TO = re.compile(r"\s?(?P<how>[-–—]|to|and|or|till|until)\s?(?=[\d$€£A-Za-z])")
 
 
@@ -244,7 +259,7 @@ def _digits_value(text: str, *, scaled: bool) -> float:
 
 
 def _words_value(text: str) -> float | None:
-    """The number in "two and a half billion", "half a million", "a hundred and twenty", "three quarters of a billion"."""
+    """The number in "two and a half billion", "half a million", "three quarters of a billion"."""
     words = re.findall(r"[a-zçãõéíóú]+", text.lower())
     total = current = 0.0
     last_scale, previous, point = 1.0, "", 0.0
@@ -365,11 +380,13 @@ def _symbol_before(text: str, at: int, lo: int) -> tuple[int, str] | None:
     for size in range(min(6, stop - lo), 0, -1):
         begin = stop - size
         sign = text[begin:stop]
+        if sign[0].isspace():
+            continue
         if " " in sign and sign.upper() == sign:  # "US $5m"
             sign = sign.replace(" ", "")
         if sign not in signs:
             continue
-        if sign[0] == " " or (sign[0].isalnum() and begin > 0 and text[begin - 1].isalnum()):
+        if sign[0].isalnum() and begin > 0 and text[begin - 1].isalnum():
             continue
         if sign.isalpha() and len(sign) == 1 and stop != at and sign not in "€£¥R":
             continue
@@ -392,6 +409,8 @@ def _currency_after(text: str, end: int, hi: int) -> tuple[int, tuple[_Currency,
             readings = tables.names.get(key)
             if readings is None and key.replace(".", "") in tables.names:
                 readings = tables.names[key.replace(".", "")]
+            if readings is None and len(key) == 3 and key not in tables.names and raw.islower():
+                readings = tables.symbols.get(key)
             if readings:
                 stop = found.start("w") + len(raw.rstrip("'’"))
                 if raw.endswith(".") and not raw.lower().endswith(("rub.", "rur.")):
@@ -405,24 +424,34 @@ def _currency_after(text: str, end: int, hi: int) -> tuple[int, tuple[_Currency,
     return None
 
 
-def _scan(text: str, lo: int = 0, hi: int | None = None) -> Iterator[_Phrase]:
+def _scan(text: str, lo: int = 0, hi: int | None = None) -> list[_Phrase]:
     """Every number phrase between two offsets, in order, not overlapping."""
     hi = len(text) if hi is None else min(hi, len(text))
     lo = max(0, lo)
-    found = sorted([*_scan_numbers(text, lo, hi), *_scan_changes(text, lo, hi)], key=lambda p: (p.start, -p.end))
-    last = lo - 1
+    # The patterns are tried only where a digit or one of their first words stands.
+    starts = [m.start() for m in _TOKEN.finditer(text, lo, hi) if not m["word"] or m["word"].lower() in _FIRST_WORDS]
+    found = [*_scan_changes(text, starts, hi), *_scan_numbers(text, starts, lo, hi)]
+    found.sort(key=lambda p: (p.start, p.form == "bare", -p.end))
+    kept: list[_Phrase] = []
     for phrase in found:
-        if phrase.start >= last:
-            last = phrase.end
-            yield phrase
+        # A small bare number gives way to the change that it is a part of: "a five" of "a five-fold rise".
+        if kept and phrase.form == "factor" and kept[-1].form == "bare" and kept[-1].value < 1000:
+            kept.pop()
+        if not kept or phrase.start >= kept[-1].end:
+            kept.append(phrase)
+        elif phrase.start == kept[-1].start and phrase.end > kept[-1].end:
+            kept[-1] = phrase
+    return kept
 
 
-def _scan_numbers(text: str, lo: int, hi: int) -> Iterator[_Phrase]:
+def _scan_numbers(text: str, starts: list[int], lo: int, hi: int) -> Iterator[_Phrase]:
     at = lo
-    while match := _CORE.search(text, at, hi):
+    for start in starts:
+        match = _CORE.match(text, start, hi) if start >= at else None
+        if match is None:
+            continue
         number = _number_at(text, match, hi)
         if number is None:
-            at = match.end()
             continue
         phrase = _phrase_of(text, number, at, hi)
         at = max(match.end(), number.end)
@@ -448,7 +477,10 @@ def _phrase_of(text: str, number: _Number, lo: int, hi: int) -> _Phrase | None:
         sure = not sign.isalpha() or number.scale > 1 or number.grouped or sign.lower() in ("rs", "usd", "eur", "gbp")
         return _Phrase(start, end, number.value, "money", readings, plain_dollar=sign == "$", sure=sure)
     if after:
-        return _Phrase(start, after[0], number.value, "money", after[1], plain_dollar=after[2])
+        sure = (
+            number.scale > 1 or number.grouped or text[end : after[0]].split()[-1].lower() not in _NAMES_THAT_ARE_WORDS
+        )
+        return _Phrase(start, after[0], number.value, "money", after[1], plain_dollar=after[2], sure=sure)
     if not number.in_words and text[end : end + 1].isalpha() and number.scale == 1:
         return None  # "5th", "G20"
     return _Phrase(start, end, number.value, "bare", sure=False)
@@ -501,44 +533,51 @@ def _share(text: str, end: int, hi: int) -> tuple[int, Literal["", "gdp", "budge
     return of.end(), "gdp" if of["gdp"] else "budget"
 
 
-def _scan_changes(text: str, lo: int, hi: int) -> Iterator[_Phrase]:
-    for match in _FACTOR.finditer(text, lo, hi):
-        if match["half"]:
-            yield _Phrase(match.start("half"), match.end(), 0.5, "factor", sure=True)
+def _scan_changes(text: str, starts: list[int], hi: int) -> Iterator[_Phrase]:
+    for start in starts:
+        factor = _FACTOR.match(text, start, hi)
+        if factor:
+            yield _factor_of(text, factor)
             continue
-        word = (match["word"] or "").lower()
-        if word:
-            after = text[match.end() : match.end() + 14].lower()
-            verb = word not in ("double", "triple", "treble", "halves", "twice", "quadruple", "quintuple")
-            sure = verb or bool(
-                re.match(r"\s+(?:its|their|his|her|our|the|this|that|what|spending|state|funding)\b", after)
-            )
-            yield _Phrase(match.start(), match.end(), _TIMES[word], "factor", sure=sure)
-        else:
-            n = match["n"].lower()
-            yield _Phrase(match.start(), match.end(), _WORDS.get(n) or float(n), "factor", sure=False)
-    for match in _FRACTION.finditer(text, lo, hi):
-        if match["part"]:
-            count = {"two": 2, "three": 3, "four": 4}.get((match["count"] or "").lower(), 1)
-            value = 100.0 * count / _PARTS[match["part"].lower()]
-        else:
-            value = 100.0 * int(match["top"]) / int(match["bottom"])
-        if value >= 100:
-            continue
-        end, share = _share(text, match.end(), hi)
-        tail = text[match.end() : match.end() + 12].lower()
-        lead = text[max(0, match.start() - 4) : match.start()].lower()
-        change = lead.endswith((" by ", "\nby ")) or bool(re.match(r"\s+(?:less|more|higher|lower)\b", tail))
-        counted = bool(match["count"]) or match["part"] is None or match["part"].lower() == "half"
-        sure = counted and (change or (share != "" and value != 50.0))
-        yield _Phrase(match.start(), end, value, "fraction", share_of=share, sure=sure)
+        fraction = _FRACTION.match(text, start, hi)
+        phrase = _fraction_of(text, fraction, hi) if fraction else None
+        if phrase:
+            yield phrase
+
+
+def _factor_of(text: str, match: re.Match[str]) -> _Phrase:
+    if match["half"]:
+        return _Phrase(match.start(), match.end(), 0.5, "factor")
+    if match["n"]:
+        n = match["n"].lower()
+        return _Phrase(match.start(), match.end(), _WORDS.get(n) or float(n), "factor", sure=False)
+    word = match["word"].lower()
+    verb = word not in ("double", "triple", "treble", "halves", "twice", "quadruple", "quintuple")
+    sure = verb or bool(_WHAT_CHANGES.match(text, match.end()))
+    return _Phrase(match.start(), match.end(), _TIMES[word], "factor", sure=sure)
+
+
+def _fraction_of(text: str, match: re.Match[str], hi: int) -> _Phrase | None:
+    part = (match["part"] or "").lower()
+    if part:
+        value = 100.0 * {"two": 2, "three": 3, "four": 4}.get((match["count"] or "").lower(), 1) / _PARTS[part]
+    else:
+        value = 100.0 * int(match["top"]) / int(match["bottom"])
+    if value >= 100:
+        return None
+    end, share = _share(text, match.end(), hi)
+    lead = text[max(0, match.start() - 4) : match.start()].lower()
+    change = lead.endswith((" by ", "\nby ")) or bool(_COMPARED.match(text, match.end()))
+    counted = bool(match["count"]) or part in ("", "half")
+    sure = counted and (change or (share != "" and value != 50.0))
+    return _Phrase(match.start(), end, value, "fraction", share_of=share, sure=sure)
 
 
 # ---------------------------------------------------------------------------------------------- public
 
 
 def find_amounts(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
-    """Offsets of the money, share and relative-change phrases in `text[start:end]` that a pattern alone makes sure of."""
+    """Offsets of the money, share and relative-change phrases in `text[start:end]` that need no model."""
     return [(p.start, p.end) for p in _scan(text, start, end) if p.sure]
 
 
@@ -638,10 +677,10 @@ def _fraction(phrase: _Phrase, around: _Around, hint: AmountKind | None) -> Pars
     if phrase.share_of:
         unit = "percent_of_gdp" if phrase.share_of == "gdp" else "percent_of_budget"
         return ParsedAmount(phrase.value, unit, hint or "target")
-    if not around.says_by() and not around.compares():
-        # "reduced to half", "half of what was asked"; other parts do so only after "to" ("cut to a third")
-        if phrase.value == 50.0 or re.search(r"\bto\s+(?:just\s+|only\s+|about\s+)?$", around.before):
-            return ParsedAmount(phrase.value / 100, "factor", "decrease")
+    # "reduced to half", "half of what was asked"; other parts do so only after "to" ("cut to a third")
+    left_over = phrase.value == 50.0 or re.search(r"\bto\s+(?:just\s+|only\s+|about\s+)?$", around.before)
+    if left_over and not around.says_by() and not around.compares():
+        return ParsedAmount(phrase.value / 100, "factor", "decrease")
     return ParsedAmount(phrase.value, "percent", hint or "decrease")
 
 
