@@ -60,6 +60,7 @@ _OF_THE_LAND = re.compile(
     r"|naval|army|base)\b",
     re.IGNORECASE,
 )
+_WIDER = re.compile(r"(?:,|\(|\bin|\bnear|\bof|\boutside|\bat)\s*(?:the\s+)?$")
 # How fast the weight of a name falls with its distance (code points), and how much the article at large counts.
 _REACH, _ARTICLE_SHARE, _SAME_PARAGRAPH = 160.0, 0.25, 3.0
 
@@ -436,55 +437,72 @@ class Gazetteer:
         the article; without it, all places where the article has the phrase count.
         """
         cased = hints.cased if isinstance(hints, ArticleCountries) else not article_text or _is_cased(article_text)
-        matches = self._matches(name, cased=cased and name != name.lower() and name != name.upper(), with_stop=True)
-        if cased and name == name.lower():
-            matches = [m for m in matches if m.key == _key(name) and self._curated(m.senses)]
-        if len(matches) > 1:  # a word that only may be a town gives way to a name that surely is a place
-            matches = [m for m in matches if m.key not in self._stop] or matches
-        elif (
-            matches
-            and matches[0].key in self._stop
-            and matches[0].key != _key(name)
-            and not self._curated(matches[0].senses)
-        ):
-            matches = []
-        matches = [m for m in matches if any(s.kind not in ("clue", "money") for s in m.senses)]
-        around = self._around(name, article_text, hints, at, matches)
-        loose = 0.0
+        spots = [at] if at is not None else [m.start() for m in re.finditer(re.escape(name), article_text)][:4]
+        if not name.strip():
+            return None
+        matches = self._phrase_matches(name, cased=cased)
+        around = self._around(hints, spots, {m.key for m in matches})
         heads = [m for m in matches if not self._modifies(m, name)]
-        heads = self._qualifiers(heads, name) or heads
-        if heads and all(s.kind == "none" for m in heads for s in m.senses):
-            others = [m for m in matches if m not in heads]
-            if not others:
-                return None
-            heads = others
-        if not heads and matches:
-            if _MISSIONS.search(name) and around:
+        qualifier = self._following(name, article_text, spots, heads, cased=cased)
+        heads = [*heads, qualifier] if qualifier else self._qualified(heads, name)
+        if heads and all(any(s.kind == "none" for s in m.senses) for m in heads):
+            return None
+        loose = 0.0
+        if (
+            not heads and matches
+        ):  # "the Ukrainian capital"; but a British embassy lies elsewhere, a Croatian school may
+            if _MISSIONS.search(name):
                 foreign = {s.country for m in matches for s in m.senses}
-                home = {c: w for c, w in around.items() if c not in foreign}
-                if home and max(home.values()) > 0.15:
+                home = {c: w for c, w in around.items() if c not in foreign and w > 0.15}
+                if home:
                     return max(sorted(home), key=lambda c: home[c])
             heads = matches
-            loose = 0.001 if _OF_THE_LAND.search(name) or not around else 0.2
+            loose = 0.0 if _OF_THE_LAND.search(name) or not around else 0.2
         elif len(heads) == 1 and self._only_a_word(heads[0], name):
             loose = 0.3
         if not heads:
             return max(sorted(around), key=lambda c: around[c]) if around else None
         return self._likeliest(heads, around, loose)
 
-    def _around(
-        self, name: str, text: str, hints: Mapping[str, float] | None, at: int | None, matches: list[_Match]
-    ) -> dict[str, float]:
-        """The weights of countries around a phrase, its own towns left out."""
-        if hints is None:
-            return {}
-        if not isinstance(hints, ArticleCountries):
-            whole = sum(hints.values())
-            return {c: w / whole for c, w in hints.items()} if whole else {}
-        own = {m.key for m in matches}
-        spots = [at] if at is not None else [m.start() for m in re.finditer(re.escape(name), text)][:4] if name else []
-        views = [hints.near(spot, own) for spot in spots] or [hints.near(0, own)]
-        return {c: sum(v[c] for v in views) / len(views) for c in views[0]}
+    def _phrase_matches(self, name: str, *, cased: bool) -> list[_Match]:
+        """The names in a place phrase, without clues, and without words that would be towns only by themselves."""
+        if cased and name == name.lower():  # "the port" is no town Port
+            whole = self._matches(name, cased=False, with_stop=True)
+            matches = [m for m in whole if m.key == _key(name) and self._curated(m.senses)]
+        else:
+            matches = self._matches(name, cased=cased and name != name.upper(), with_stop=True)
+        key = _key(name)
+        return [
+            m
+            for m in matches
+            if (m.key not in self._stop or m.key == key or self._curated(m.senses))
+            and any(s.kind not in ("clue", "money") for s in m.senses)
+        ]
+
+    @staticmethod
+    def _around(hints: Mapping[str, float] | None, spots: list[int], own: set[str]) -> dict[str, float]:
+        """The weights of countries around a phrase, its own names left out; they sum to 1, or there are none."""
+        if isinstance(hints, ArticleCountries):
+            views = [hints.near(spot, own) for spot in spots or [0]]
+            return {c: sum(view[c] for view in views) / len(views) for c in views[0]}
+        whole = sum(hints.values()) if hints else 0.0
+        return {c: w / whole for c, w in hints.items()} if hints and whole else {}
+
+    def _following(self, name: str, text: str, spots: list[int], heads: list[_Match], *, cased: bool) -> _Match | None:
+        """The state or country that the article sets behind a town: "Texas" where it has "Paris, Texas"."""
+        known = {s.country for m in heads for s in m.senses}
+        if any(s.kind == "country" for m in heads for s in m.senses):
+            return None  # "Kenya, Uganda" is a list
+        for spot in spots:
+            behind = text[spot + len(name) : spot + len(name) + 40]
+            if text[spot : spot + len(name)] != name or not behind.startswith((", ", " (")):
+                continue
+            found = self._matches(text[spot : spot + len(name) + 40], cased=cased)
+            for match in found:
+                wide = {s.country for s in match.senses if s.kind in ("country", "subdivision", "state")}
+                if match.start == len(name) + 2 and wide and (not known or wide & known):
+                    return match
+        return None
 
     @staticmethod
     def _modifies(match: _Match, name: str) -> bool:
@@ -499,19 +517,13 @@ class Gazetteer:
         return False
 
     @staticmethod
-    def _qualifiers(heads: list[_Match], name: str) -> list[_Match]:
-        """The wider place that a phrase ends with: "Texas" of "Paris, Texas", "Paris" of "Elysee Palace in Paris"."""
-        if len(heads) < 2:
-            return []
-        last = heads[-1]
-        placed = re.search(r"(?:,|\(|\bin|\bnear|\bof|\boutside|\bat)\s*(?:the\s+)?$", name[: last.start])
-        return (
-            [last, heads[-2]]
-            if placed and any(s.kind == "city" for s in last.senses) and name[: last.start].rstrip().endswith(",")
-            else [last]
-            if placed
-            else []
-        )
+    def _qualified(heads: list[_Match], name: str) -> list[_Match]:
+        """The names that decide where a phrase ends with a wider place: "Paris" in "Elysee Palace in Paris"."""
+        if len(heads) < 2 or not _WIDER.search(name[: heads[-1].start]):
+            return heads
+        inner, wider = heads[-2:]
+        agree = {s.country for s in inner.senses} & {s.country for s in wider.senses}
+        return [inner, wider] if agree else [wider]
 
     @staticmethod
     def _only_a_word(match: _Match, name: str) -> bool:
@@ -563,12 +575,8 @@ class Gazetteer:
 
     def is_place(self, name: str) -> bool:
         """True of a phrase that is a place's name, with no more beside it than a direction, a type or a wider place."""
-        cased = name != name.lower()
-        matches = [
-            m
-            for m in self._matches(name, cased=cased and name != name.upper(), with_stop=True)
-            if any(s.kind not in ("demonym", "clue") for s in m.senses)
-        ]
+        found = self._phrase_matches(name, cased=name != name.lower())
+        matches = [m for m in found if any(s.kind not in ("demonym", "clue", "money") for s in m.senses)]
         if not matches:
             return False
         rest = list(name)
