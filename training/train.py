@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from app.extraction import link
 from app.extraction.encode import pack, special_ids, stitch
@@ -177,13 +178,14 @@ def train(
         flush=True,
     )
 
-    encoder = [p for p in model.encoder.parameters() if p.requires_grad]
-    ids = {id(p) for p in encoder}
-    heads = [p for p in model.parameters() if id(p) not in ids]
+    model.encoder.words.requires_grad_(False)  # keeps the rare words' vectors where pretraining put them
+    encoder = [p for n, p in model.named_parameters() if p.requires_grad and n.startswith("encoder.")]
+    heads = [p for n, p in model.named_parameters() if not n.startswith("encoder.")]
     optimizer = torch.optim.AdamW(
         [{"params": encoder, "lr": arguments.lr}, {"params": heads, "lr": arguments.head_lr}], weight_decay=0.01
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: schedule(s, total))
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(arguments.ema))
     best, stale, history, step = -1.0, 0, [], 0
     for epoch in range(1, arguments.epochs + 1):
         model.train()
@@ -208,16 +210,19 @@ def train(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
+            average.update_parameters(model)
             if step < total:
                 scheduler.step()
             step += 1
+            if step % 50 == 0:
+                print(f"  step {step}/{total} loss={loss.item():.3g} {time.perf_counter() - started:.0f} s", flush=True)
         row = {"epoch": epoch, "seconds": time.perf_counter() - started, **sums}
-        row["dev"] = evaluate(model.eval(), tokenizer) if evaluate else float(epoch)
+        row["dev"] = evaluate(average.module.eval(), tokenizer) if evaluate else float(epoch)
         history.append(row)
         print(" ".join(f"{k}={v:.4g}" for k, v in row.items()), flush=True)
         if row["dev"] > best:
             best, stale = row["dev"], 0
-            save(model, source, arguments.output)
+            save(average.module, source, arguments.output)
         else:
             stale += 1
             if stale >= arguments.patience:
@@ -254,6 +259,7 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--head-lr", type=float, default=1e-3)
+    parser.add_argument("--ema", type=float, default=0.995, help="decay of the averaged weights, which are the ones kept")
     parser.add_argument("--empty-share", type=float, default=0.5, help="articles without events seen an epoch")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0)

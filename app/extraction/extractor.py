@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import py3langid
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -24,6 +25,7 @@ ALL_TYPES = frozenset(EVENT_TYPES)
 
 MAX_TRIGGERS = 2048  # far more than news holds; bounds the work on a text that is one trigger word over and over
 NEIGHBOURS = 48  # triggers of one type that each one is compared with
+SAMPLE = 1000  # code points that tell the language
 MAX_MENTIONS = 64  # mentions of participants of one event compared all with all
 
 
@@ -128,7 +130,7 @@ class Extractor:
             context = normalise.Context(article, published, self._gazetteer.article_countries(article.text))
             events = [normalise.event(e, segmented, context, self._gazetteer) for e in linked]
             events.sort(key=lambda e: (e.mentions[0].start, e.type))
-            document = Document(published, source, "en", len(article.text))
+            document = Document(published, source, py3langid.classify(article.text[:SAMPLE])[0], len(article.text))
         return Extraction(tuple(events), document)
 
     def extract(

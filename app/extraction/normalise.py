@@ -92,7 +92,7 @@ def _participant(
     return Participant(
         name=name,
         role=role,
-        kind=names.kind_of(name, surfaces, gazetteer.is_country(name) is not None),
+        kind=names.kind_of(name, surfaces, gazetteer.is_country(name, cased=context.countries.cased) is not None),
         confidence=max(a.score for a in mentions),
         mentions=_spans(mentions, segmented),
     )
@@ -146,7 +146,7 @@ def _amounts(arguments: Sequence[Argument], segmented: Segmented, context: Conte
             context=text,
             start=start,
             end=end,
-            countries=context.countries,
+            countries=context.countries.near(start),
             year=context.published.year if context.published else None,
         )
         if parsed is None:
