@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 
 from app.api import docs, openapi, problems, routes
 from app.api.middleware import RequestContext
+from app.serving.cpus import available_cpus, has_bfloat16
 from app.serving.logs import configure_logging
 from app.serving.protocols import Extractor, Observe
 from app.serving.server import LAST_ANSWERS_S, ProblemProtocol, Server
@@ -23,14 +24,16 @@ logger = logging.getLogger(__name__)
 
 
 def load_extractor(settings: Settings, observe: Observe) -> Extractor:
-    """The model of ``settings.model_dir``; imported late, since torch takes seconds that ``/livez`` need not wait."""
-    from app.extraction.extractor import Extractor as ModelExtractor
-    from app.serving.cpus import available_cpus
+    """The model of ``settings.model_dir``; OSError or ValueError where it is missing or broken."""
+    # Imported late: torch takes seconds, for which `/livez` and `--help` need not wait.
+    import torch
 
-    threads = settings.threads or available_cpus()
-    extractor = ModelExtractor.load(settings.model_dir, settings.dtype, threads)
-    extractor.observe = observe
-    return extractor
+    from app.extraction.extractor import Extractor as ModelExtractor
+
+    torch.set_num_threads(settings.threads or available_cpus())
+    native = "bfloat16" if has_bfloat16() else "float32"
+    dtype = native if settings.dtype == "auto" else settings.dtype
+    return ModelExtractor.load(settings.model_dir, dtype, observe)
 
 
 def create_app(settings: Settings | None = None, load: Load = load_extractor) -> FastAPI:
@@ -52,7 +55,6 @@ def create_app(settings: Settings | None = None, load: Load = load_extractor) ->
         description=openapi.DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=openapi.TAGS,
-        root_path=settings.root_path,
         lifespan=lifespan,
         middleware=[Middleware(RequestContext, service=service)],
         exception_handlers=problems.HANDLERS,

@@ -42,6 +42,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        _set_prefix(scope, self._service.settings.root_path)
         headers = Headers(scope=scope)
         trace_id, flags = _trace(headers.getlist("traceparent"))
         info = RequestInfo(_request_id(headers), trace_id, secrets.token_hex(8), time.monotonic())
@@ -155,6 +156,14 @@ class _Exchange:
                     await self.receive()
         except TimeoutError:
             pass
+
+
+def _set_prefix(scope: Scope, root_path: str) -> None:
+    """Puts the gateway's prefix before the path, as ASGI wants it, where the gateway has stripped it."""
+    if root_path:
+        scope["root_path"] = root_path
+        if scope["path"] != root_path and not scope["path"].startswith(root_path + "/"):
+            scope["path"] = root_path + scope["path"]
 
 
 def _request_id(headers: Headers) -> str:

@@ -90,34 +90,25 @@ def _problem(status: int) -> dict[str, Any]:
     }
 
 
-def _responses(content: dict[str, Any], problems: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
+def _operation(content: dict[str, Any], *problems: int) -> dict[str, Any]:
     good = {"description": "The answer.", "headers": _ANSWER_HEADERS, "content": content}
-    return {200: good, **{status: _problem(status) for status in (*problems, 405, 500)}}
-
-
-def _get(content: dict[str, Any], *problems: int) -> dict[str, Any]:
+    statuses = sorted({*problems, 405, 500})
     return {
-        "responses": _responses(content, problems),
-        "openapi_extra": {"parameters": _REQUEST_HEADERS},
+        "parameters": _REQUEST_HEADERS,
+        "responses": {"200": good} | {str(status): _problem(status) for status in statuses},
     }
 
 
 def _post(body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "responses": _responses(answer, (400, 413, 415, 422, 429, 503, 504)),
-        "openapi_extra": {
-            "parameters": [
-                *_REQUEST_HEADERS,
-                {
-                    "name": TIMEOUT_HEADER,
-                    "in": "header",
-                    "description": "Seconds that the caller will wait; past them the work is dropped.",
-                    "schema": {"type": "number", "exclusiveMinimum": 0},
-                },
-            ],
-            "requestBody": {"required": True, "content": body},
-        },
+    operation = _operation(answer, 400, 413, 415, 422, 429, 503, 504)
+    timeout = {
+        "name": TIMEOUT_HEADER,
+        "in": "header",
+        "description": "Seconds that the caller will wait; past them the work is dropped.",
+        "schema": {"type": "number", "exclusiveMinimum": 0},
     }
+    body = {"requestBody": {"required": True, "content": body}}
+    return operation | body | {"parameters": [*_REQUEST_HEADERS, timeout]}
 
 
 def _examples(of: str, side: str) -> dict[str, Any]:
@@ -138,25 +129,27 @@ _BATCH_REQUEST = {
 }
 _LINES = {"type": "string", "description": "One JSON value a line."}
 
-EXTRACT = _post(
-    {JSON: _content(_ref(ArticleRequest), _examples("extract", "request"))},
-    {JSON: _content(_ref(ExtractionAnswer), _examples("extract", "response"))},
-)
-BATCH = _post(
-    {
-        JSON: _content({"$ref": "#/components/schemas/BatchRequest"}, _examples("batch", "request")),
-        NDJSON: _content(_LINES, {k: _lines(v["articles"]) for k, v in _examples("batch", "request").items()}),
-    },
-    {
-        JSON: _content(_ref(BatchAnswer), _examples("batch", "response")),
-        NDJSON: _content(_LINES, {k: _lines(v["results"]) for k, v in _examples("batch", "response").items()}),
-    },
-)
-TYPES = _get({JSON: _content(_ref(TypesAnswer))})
-LIVEZ = _get({JSON: _content(_ref(HealthAnswer), {"alive": {"status": "alive"}})})
-READYZ = _get({JSON: _content(_ref(HealthAnswer), {"ready": {"status": "ready"}})}, 503)
-METRICS = _get({"text/plain": _content({"type": "string"})})
-VERSION = _get({JSON: _content(_ref(VersionAnswer), _examples("version", "response"))})
+_OPERATIONS: dict[str, dict[str, Any]] = {
+    "extract": _post(
+        {JSON: _content(_ref(ArticleRequest), _examples("extract", "request"))},
+        {JSON: _content(_ref(ExtractionAnswer), _examples("extract", "response"))},
+    ),
+    "extract_batch": _post(
+        {
+            JSON: _content({"$ref": "#/components/schemas/BatchRequest"}, _examples("batch", "request")),
+            NDJSON: _content(_LINES, {k: _lines(v["articles"]) for k, v in _examples("batch", "request").items()}),
+        },
+        {
+            JSON: _content(_ref(BatchAnswer), _examples("batch", "response")),
+            NDJSON: _content(_LINES, {k: _lines(v["results"]) for k, v in _examples("batch", "response").items()}),
+        },
+    ),
+    "types": _operation({JSON: _content(_ref(TypesAnswer))}),
+    "livez": _operation({JSON: _content(_ref(HealthAnswer), {"alive": {"status": "alive"}})}),
+    "readyz": _operation({JSON: _content(_ref(HealthAnswer), {"ready": {"status": "ready"}})}, 503),
+    "metrics": _operation({"text/plain": _content({"type": "string"})}),
+    "version": _operation({JSON: _content(_ref(VersionAnswer), _examples("version", "response"))}),
+}
 
 
 def _components() -> dict[str, Any]:
@@ -184,16 +177,17 @@ def add_to(app: FastAPI, settings: Settings) -> None:
                 tags=app.openapi_tags,
                 license_info=app.license_info,
             )
-            built = deepcopy(built)  # parts of it are shared with this module
-            built.setdefault("components", {}).setdefault("schemas", {}).update(deepcopy(_components()))
-            articles = built["components"]["schemas"]["BatchRequest"]["properties"]["articles"]
-            articles["maxItems"] = settings.max_articles
+            # Added afterwards: FastAPI would drop the nulls of the examples.
             for path in built["paths"].values():
                 for operation in path.values():
-                    for parameter in operation.get("parameters", ()):
+                    operation.update(deepcopy(_OPERATIONS[operation["operationId"]]))
+                    for parameter in operation["parameters"]:
                         if parameter["name"] == TIMEOUT_HEADER:
                             parameter["schema"]["maximum"] = settings.max_request_timeout_s
                             parameter["schema"]["default"] = settings.request_timeout_s
+            schemas = deepcopy(_components())
+            schemas["BatchRequest"]["properties"]["articles"]["maxItems"] = settings.max_articles
+            built["components"] = {"schemas": dict(sorted(schemas.items()))}
             app.openapi_schema = built
         return app.openapi_schema
 

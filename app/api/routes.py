@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from app.api import batch, incoming, openapi
+from app.api import batch, incoming
 from app.api.incoming import JSON, NDJSON
 from app.api.ontology import TYPES
 from app.api.problems import ProblemError, as_problem
@@ -32,7 +32,7 @@ def _json(content: object) -> Response:
     return Response(content if isinstance(content, bytes) else orjson.dumps(content), media_type=JSON)
 
 
-@work.post("/extract", summary="Events of one article", **openapi.EXTRACT)
+@work.post("/extract", summary="Events of one article")
 async def extract(request: Request) -> Response:
     """Reads one article and answers with its events, in the order of their first mention."""
     service = _service(request)
@@ -45,7 +45,7 @@ async def extract(request: Request) -> Response:
         return _json(await incoming.while_connected(answer, incoming.disconnected(request.receive)))
 
 
-@work.post("/extract/batch", summary="Events of many articles", **openapi.BATCH)
+@work.post("/extract/batch", summary="Events of many articles")
 async def extract_batch(request: Request) -> Response:
     """Reads many articles and answers with one result for each, in the order sent: its events, or its error.
 
@@ -69,19 +69,19 @@ async def extract_batch(request: Request) -> Response:
     return _json(await incoming.while_connected(answer, incoming.disconnected(request.receive)))
 
 
-@work.get("/types", summary="What events there are", **openapi.TYPES)
+@work.get("/types", summary="What events there are")
 async def types() -> Response:
     """The event types with their roles, statuses and fields, as data."""
     return _json(_TYPES)
 
 
-@probes.get("/livez", summary="Is the process alive", **openapi.LIVEZ)
+@probes.get("/livez", summary="Is the process alive")
 async def livez() -> Response:
     """200 while the process can serve at all, also while it loads or drains."""
     return _json({"status": "alive"})
 
 
-@probes.get("/readyz", summary="Does it take work", **openapi.READYZ)
+@probes.get("/readyz", summary="Does it take work")
 async def readyz(request: Request) -> Response:
     """200 once the model is loaded and warm and while the service is not shutting down, else 503 with the reason."""
     lifecycle = _service(request).lifecycle
@@ -93,13 +93,13 @@ async def readyz(request: Request) -> Response:
     return _json({"status": "ready"})
 
 
-@probes.get("/metrics", summary="Metrics", **openapi.METRICS)
+@probes.get("/metrics", summary="Metrics")
 async def metrics(request: Request) -> Response:
     """What the service counts, in Prometheus' text format."""
     return Response(_service(request).metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-@probes.get("/version", summary="What is running", **openapi.VERSION)
+@probes.get("/version", summary="What is running")
 async def version(request: Request) -> Response:
     """The versions of the service and of its model, and the revision of the source."""
     service = _service(request)

@@ -76,7 +76,8 @@ class ArticleRequest(BaseModel):
             min_length=1,
             max_length=LONGEST_TEXT,
             description="The article's text, not blank. All offsets of the answer count its Unicode code points.",
-            json_schema_extra={"pattern": r"\S"},
+            # Not beside maxLength: tools that make up texts multiply the two out, and give up.
+            json_schema_extra={"allOf": [{"pattern": r"\S"}]},
         ),
         AfterValidator(_not_blank),
     ]
