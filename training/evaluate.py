@@ -36,7 +36,7 @@ Predictions = dict[str, list[dict[str, Any]]]
 
 ROOT = Path(__file__).parents[1]
 OWN_FILES = (ROOT / "corpus" / "heldout.jsonl", ROOT / "corpus" / "dev-written.jsonl")
-THRESHOLDS = tuple(k / 10 for k in range(10))
+THRESHOLDS = (0.05, *(k / 10 for k in range(1, 10)))  # at 0 each token would be a trigger
 BINS = 10
 # The rows by which the values of an event's fields are judged right.
 ARGUMENT_ROWS = {"participant+role": "participants", "location": "locations", "date": "dates", "amount": "amounts"}
@@ -140,12 +140,21 @@ def dev_score(paths: Sequence[Path]) -> Callable[[EventModel, Tokenizer], float]
     return run
 
 
-def evaluate(extractor: Extracts, name: str, articles: Iterable[Document], robustness: bool = False) -> FileResult:
-    """Measures on one file's articles. Raises ValueError for repeated ids or annotations that are not in the text."""
+def evaluate(
+    extractor: Extracts,
+    name: str,
+    articles: Iterable[Document],
+    robustness: bool = False,
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> FileResult:
+    """Measures on one file's articles; extracts anew for each threshold and each kind of noise.
+
+    Raises ValueError for repeated ids and for annotations that are not found in the text.
+    """
     documents = by_id(articles)
     table = score(documents, predict(extractor, documents))
     curve = []
-    for threshold in THRESHOLDS:
+    for threshold in thresholds:
         at = score(documents, predict(extractor, documents, threshold))
         curve.append(Threshold(threshold, at.row("event"), at.composite))
     return FileResult(
@@ -335,10 +344,11 @@ def as_text(result: FileResult) -> str:
         )
         lines.append("  said  " + "".join(f"{100 * b.confidence:6.1f}" for b in calibration.bins))
         lines.append("  right " + "".join(f"{100 * b.right:6.1f}" for b in calibration.bins))
-    lines += ["", f"{'min_confidence':18}{'P':>7}{'R':>7}{'F1':>7}{'composite':>11}"]
+    if result.curve:
+        lines += ["", f"{'min_confidence':18}{'P':>7}{'R':>7}{'F1':>7}{'composite':>11}"]
     for at in result.curve:
         rates = "".join(f"{100 * rate:7.1f}" for rate in (at.event.precision, at.event.recall, at.event.f1))
-        lines.append(f"{at.min_confidence:<18.1f}{rates}{at.composite:11.1f}")
+        lines.append(f"{at.min_confidence:<18.2f}{rates}{at.composite:11.1f}")
     if result.robustness:
         lines += ["", f"{'noise':36}{'composite':>9}{'ratio':>8}"]
         lines += [f"{r.noise:36}{r.composite:9.1f}{r.ratio:8.3f}" for r in result.robustness]
@@ -350,6 +360,7 @@ def as_json(result: FileResult) -> dict[str, Any]:
     table, linking = result.table, result.table.linking
     quiet, empty = table.quiet
     return {
+        "file": result.name,
         "articles": len(table.articles),
         "rows": {row.name: _row_json(row) for row in table.rows},
         "composite": table.composite,
@@ -402,25 +413,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, nargs="+", metavar="FILE", help="annotated articles, JSONL")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write an HTML report there")
     parser.add_argument("--robustness", action="store_true", help="measure under noise, too")
+    parser.add_argument("--no-curve", action="store_true", help="leave out min_confidence: a tenth of the time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers and errors there")
-    parser.add_argument("--dtype", default="auto", help="number type of the model (default: what suits the processor)")
-    parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0 = all")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the encoder")
+    parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0 = as torch chooses")
     options = parser.parse_args(arguments)
     paths = options.data or default_files()
     for path in paths:
         if not path.is_file():
             parser.error(f"no such file: {path}")
 
-    from app.extraction.extractor import Extractor  # torch loads slowly
+    import torch  # loads slowly
 
-    extractor = Extractor.load(options.model, dtype=options.dtype, threads=options.threads)
+    from app.extraction.extractor import Extractor
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    extractor = Extractor.load(options.model, options.dtype)
     results = []
     for path in paths:
-        result = evaluate(extractor, path.name, read(path), options.robustness)
+        result = evaluate(extractor, path.name, read(path), options.robustness, () if options.no_curve else THRESHOLDS)
         print(as_text(result), end="\n\n", flush=True)
         results.append(result)
     if options.json:
-        numbers = {path.name: as_json(result) for path, result in zip(paths, results, strict=True)}
+        numbers = [as_json(result) for result in results]
         options.json.write_text(json.dumps(numbers, indent=1, ensure_ascii=False) + "\n", "utf-8")
     if options.report:
         from training.report import write
