@@ -45,6 +45,9 @@ class Duplicate:
     other: str
     share: float
 
+    def __str__(self) -> str:
+        return f"{self.article} shares {100 * self.share:.0f} % of its runs of words with {self.other}"
+
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The annotated articles of a JSONL file, in order. Raises ValueError naming a line that is no JSON object."""
