@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -20,7 +20,7 @@ from app.serving.server import LAST_ANSWERS_S, ProblemProtocol, Server
 from app.serving.service import Load, Service
 from app.settings import VERSION, Settings
 
-logger = logging.getLogger(__name__)
+KEEP_ALIVE_S = 75  # longer than the 60 of common gateways, so that it is they who close an idle connection
 
 
 def load_extractor(settings: Settings, observe: Observe) -> Extractor:
@@ -31,7 +31,7 @@ def load_extractor(settings: Settings, observe: Observe) -> Extractor:
     from app.extraction.extractor import Extractor as ModelExtractor
 
     torch.set_num_threads(settings.threads or available_cpus())
-    native = "bfloat16" if has_bfloat16() else "float32"
+    native: Literal["float32", "bfloat16"] = "bfloat16" if has_bfloat16() else "float32"
     dtype = native if settings.dtype == "auto" else settings.dtype
     return ModelExtractor.load(settings.model_dir, dtype, observe)
 
@@ -73,11 +73,8 @@ def create_app(settings: Settings | None = None, load: Load = load_extractor) ->
     return app
 
 
-def serve(settings: Settings, load: Load = load_extractor) -> int:
-    """Serves until SIGTERM or SIGINT; the exit status: 0 after a drain, 1 where the model or the address failed."""
-    configure_logging(settings.log_level)
-    app = create_app(settings, load)
-    service: Service = app.state.service
+def create_server(app: FastAPI, settings: Settings) -> Server:
+    """The server of an application, not yet running."""
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -90,10 +87,19 @@ def serve(settings: Settings, load: Load = load_extractor) -> int:
         server_header=False,
         proxy_headers=True,
         forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_ANSWERS_S,
     )
+    return Server(config, app.state.service.lifecycle, settings.drain_grace_s)
+
+
+def serve(settings: Settings, load: Load = load_extractor) -> int:
+    """Serves until SIGTERM or SIGINT; the exit status: 0 after a drain, 1 where the model or the address failed."""
+    configure_logging(settings.log_level)
+    app = create_app(settings, load)
+    service: Service = app.state.service
     try:
-        Server(config, service.lifecycle, settings.drain_grace_s).run()
+        create_server(app, settings).run()
     except SystemExit:  # uvicorn could not listen, and has logged why
         return 1
     return 1 if service.lifecycle.state == "failed" else 0

@@ -12,13 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fake_extractor import FakeExtractor
 from fastapi import FastAPI
 
 from app.api.schemas import Problem
-from app.main import create_app
-from app.serving.server import ProblemProtocol, Server
+from app.main import create_app, create_server
+from app.serving.server import Server
 from app.serving.service import Service
 from app.settings import Settings
 
@@ -100,12 +99,9 @@ class Served(Running):
 def served(extractor: FakeExtractor | None = None, **settings: Any) -> Iterator[Served]:
     """The application behind uvicorn, until the block ends or the server drains."""
     extractor = extractor or FakeExtractor()
-    options = Settings(**settings)
+    options = Settings(port=0, **settings)
     app = create_app(options, extractor.load)
-    config = uvicorn.Config(
-        app, port=0, http=ProblemProtocol, ws="none", log_config=None, timeout_graceful_shutdown=2, lifespan="on"
-    )
-    server = Server(config, app.state.service.lifecycle, options.drain_grace_s)
+    server = create_server(app, options)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

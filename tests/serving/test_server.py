@@ -196,6 +196,19 @@ def test_caller_that_leaves_in_its_body_is_no_error(service: Served) -> None:
     assert service.service._buffered == 0
 
 
+@pytest.mark.parametrize(
+    ("trusted", "client"), [("127.0.0.1", "203.0.113.9"), ("", "127.0.0.1"), ("10.0.0.1", "127.0.0.1")]
+)
+def test_forwarding_is_trusted_from_told_addresses_only(
+    trusted: str, client: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with served(forwarded_allow_ips=trusted) as service, wire(service) as caller:
+        caller.post("/v1/extract", article("text"), X_Forwarded_For="203.0.113.9")
+        assert caller.answer()[0] == 200
+    assert [record.__dict__["client"] for record in caplog.records if record.name == "app.access"] == [client]
+
+
 def test_what_is_no_http_gets_a_problem_too(service: Served) -> None:
     with wire(service) as caller:
         caller.send("what is this?\r\n\r\n")
