@@ -96,7 +96,7 @@ class Extractor:
         floor = thresholds["trigger"] if min_confidence is None else min_confidence
         with self._timed("decode"):
             heads = encode.Heads(self._model, segmented, encode.stitch(segmented, vectors))
-            triggers = find_triggers(heads.triggers(), segmented, floor, types or ALL_TYPES)
+            triggers = find_triggers(heads.triggers(), segmented, floor, ALL_TYPES if types is None else types)
             if len(triggers) > MAX_TRIGGERS:
                 least = sorted((t.score for t in triggers), reverse=True)[MAX_TRIGGERS - 1]
                 triggers = [t for t in triggers if t.score >= least][:MAX_TRIGGERS]
