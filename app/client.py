@@ -20,8 +20,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
 
+import anyio
 import h11
 import httpx
+from anyio.abc import ByteStream
 from anyio.from_thread import start_blocking_portal
 from pydantic import TypeAdapter, ValidationError
 
@@ -287,15 +289,14 @@ class _Options:
 class _Exchange(httpx.AsyncByteStream):
     """One request and its answer on a connection of their own."""
 
-    def __init__(self, request: httpx.Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, request: httpx.Request, stream: ByteStream) -> None:
         self._request = request
-        self._reader = reader
-        self._writer = writer
+        self._stream = stream
         self._http = h11.Connection(h11.CLIENT)
         self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
-        with suppress(OSError):  # a broken connection is told by reading, where an answer may still stand
+        with suppress(anyio.BrokenResourceError):  # reading tells, after an answer that may still stand
             headers = self._request.headers.raw
             await self._put(
                 h11.Request(method=self._request.method, target=self._request.url.raw_path, headers=headers)
@@ -306,20 +307,25 @@ class _Exchange(httpx.AsyncByteStream):
             await self._put(h11.EndOfMessage())
 
     async def _put(self, event: h11.Event) -> None:
-        self._writer.write(self._http.send(event) or b"")
-        await self._writer.drain()
+        await self._stream.send(self._http.send(event) or b"")
 
     async def _event(self) -> Any:
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
-                self._http.receive_data(await self._reader.read(1 << 16))
-        except OSError as error:
+                self._http.receive_data(await self._received())
+        except anyio.BrokenResourceError as error:
             raise httpx.ReadError(str(error), request=self._request) from error
         except h11.RemoteProtocolError as error:
             raise httpx.RemoteProtocolError(str(error), request=self._request) from error
         if isinstance(event, h11.ConnectionClosed):
             raise httpx.RemoteProtocolError("the connection was closed before an answer", request=self._request)
         return event
+
+    async def _received(self) -> bytes:
+        try:
+            return await self._stream.receive()
+        except anyio.EndOfStream:
+            return b""  # as h11 wants to be told
 
     async def head(self) -> h11.Response:
         """The beginning of the answer."""
@@ -334,9 +340,13 @@ class _Exchange(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         self._sending.cancel()
         await asyncio.wait({self._sending})
-        self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        await anyio.aclose_forcefully(self._stream)
+
+
+async def _connect(host: str, port: int, context: ssl.SSLContext | None) -> ByteStream:
+    if context is None:
+        return await anyio.connect_tcp(host, port)
+    return await anyio.connect_tcp(host, port, ssl_context=context, tls_standard_compatible=False)
 
 
 class _Duplex(httpx.AsyncBaseTransport):
@@ -351,12 +361,12 @@ class _Duplex(httpx.AsyncBaseTransport):
         port = url.port or (443 if context else 80)
         try:
             async with asyncio.timeout(request.extensions["timeout"]["connect"]):
-                reader, writer = await asyncio.open_connection(url.host, port, ssl=context)
+                stream = await _connect(url.host, port, context)
         except TimeoutError as error:
             raise httpx.ConnectTimeout("the connection took too long", request=request) from error
         except OSError as error:
             raise httpx.ConnectError(str(error), request=request) from error
-        exchange = _Exchange(request, reader, writer)
+        exchange = _Exchange(request, stream)
         try:
             head = await exchange.head()
         except BaseException:
