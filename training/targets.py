@@ -102,17 +102,16 @@ def _triggers(document: Gold, segmented: Segmented) -> dict[TokenSpan, tuple[str
 
 
 def _fillers(event: Gold, segmented: Segmented) -> list[_Filler]:
-    fillers = []
-    for item in event["participants"]:
-        fillers.append(_named(("participant", item["role"]), item, segmented))
-    for item in event["locations"]:
-        fillers.append(_named(("location", "location"), item, segmented))
-    for item in event["dates"]:
-        fillers.append(_Filler(("date", item["role"]), _occurrences(segmented, item["text"]), (), ()))
-    for item in event["amounts"]:
-        fillers.append(_Filler(("amount", item["kind"]), _occurrences(segmented, item["text"]), (), ()))
-    if event["purpose"]:
-        fillers.append(_Filler(("purpose", "purpose"), _occurrences(segmented, event["purpose"]), (), ()))
+    phrases = [
+        *((("date", item["role"]), item["text"]) for item in event["dates"]),
+        *((("amount", item["kind"]), item["text"]) for item in event["amounts"]),
+        *((("purpose", "purpose"), purpose) for purpose in [event["purpose"]] if purpose),
+    ]
+    fillers = [
+        *(_named(("participant", item["role"]), item, segmented) for item in event["participants"]),
+        *(_named(("location", "location"), item, segmented) for item in event["locations"]),
+        *(_Filler(slot, _occurrences(segmented, phrase), (), ()) for slot, phrase in phrases),
+    ]
     return [f for f in fillers if f.slot in SLOTS]
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ def losses(model: EventModel, vectors: Tensor, example: Example, rng: random.Ran
     if not len(targets.spans):
         return out
     spans = torch.from_numpy(targets.spans)
-    types = torch.tensor([EVENT_TYPES.index(t) for t in targets.types])  # type: ignore[arg-type]
+    types = torch.tensor([EVENT_TYPES.index(t) for t in targets.types])
     triggers = model.trigger_vectors(vectors, spans, types)
     out["status"] = F.cross_entropy(model.status_logits(triggers), torch.from_numpy(targets.statuses), reduction="sum")
     sentences = torch.from_numpy(seg.sentences)
@@ -185,7 +185,8 @@ def train(
         [{"params": encoder, "lr": arguments.lr}, {"params": heads, "lr": arguments.head_lr}], weight_decay=0.01
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: schedule(s, total))
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(arguments.ema))
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(arguments.ema))  # type: ignore[no-untyped-call]
+    averaged = cast(EventModel, average.module.eval())
     best, stale, history, step = -1.0, 0, [], 0
     for epoch in range(1, arguments.epochs + 1):
         model.train()
@@ -207,7 +208,7 @@ def train(
                     loss = loss + part
                     sums[name] += part.item()
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             average.update_parameters(model)
@@ -217,12 +218,12 @@ def train(
             if step % 50 == 0:
                 print(f"  step {step}/{total} loss={loss.item():.3g} {time.perf_counter() - started:.0f} s", flush=True)
         row = {"epoch": epoch, "seconds": time.perf_counter() - started, **sums}
-        row["dev"] = evaluate(average.module.eval(), tokenizer) if evaluate else float(epoch)
+        row["dev"] = evaluate(averaged, tokenizer) if evaluate else float(epoch)
         history.append(row)
         print(" ".join(f"{k}={v:.4g}" for k, v in row.items()), flush=True)
         if row["dev"] > best:
             best, stale = row["dev"], 0
-            save(average.module, source, arguments.output)
+            save(averaged, source, arguments.output)
         else:
             stale += 1
             if stale >= arguments.patience:
@@ -259,7 +260,7 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--head-lr", type=float, default=1e-3)
-    parser.add_argument("--ema", type=float, default=0.995, help="decay of the averaged weights, which are the ones kept")
+    parser.add_argument("--ema", type=float, default=0.995, help="decay of the averaged weights, the ones kept")
     parser.add_argument("--empty-share", type=float, default=0.5, help="articles without events seen an epoch")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0)

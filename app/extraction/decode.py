@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from app.extraction.labels import SLOT_GROUPS, SLOTS, TRIGGER_LABELS, group_probabilities, slot_allowed
+from app.extraction.labels import SLOT_GROUPS, SLOTS, group_probabilities, slot_allowed
 from app.extraction.segment import Ints, Segmented
 from app.extraction.values import EVENT_TYPES, EventType
 
@@ -66,7 +66,8 @@ def _split(kinds: Ints, begin: Floats, inside: Floats) -> npt.NDArray[np.bool_]:
     """True at tokens that cannot go on with the run before them."""
     rows = np.arange(len(kinds))
     starts = begin[rows, kinds] > inside[rows, kinds]
-    return starts | np.concatenate([[True], kinds[1:] != kinds[:-1]])
+    changes: npt.NDArray[np.bool_] = np.concatenate([[True], kinds[1:] != kinds[:-1]])
+    return starts | changes
 
 
 def _runs(inside: npt.NDArray[np.bool_], breaks: Ints) -> Iterator[tuple[int, int]]:

@@ -31,7 +31,8 @@ def load(model_dir: Path, dtype: Dtype) -> EventModel:
     """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken."""
     model: EventModel = EventModel.from_pretrained(model_dir, local_files_only=True, dtype=torch.float32)
     model.encoder.to(getattr(torch, dtype))
-    return model.eval()
+    model.train(False)
+    return model
 
 
 def pack(windows: Sequence[Window]) -> tuple[Tensor, Tensor, Tensor, list[int]]:

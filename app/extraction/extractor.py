@@ -16,6 +16,7 @@ from torch import Tensor
 
 from app.extraction import encode, link, names, normalise, publication
 from app.extraction.decode import Argument, find_arguments, find_triggers
+from app.extraction.encode import Heads
 from app.extraction.model import EventModel
 from app.extraction.places import Gazetteer
 from app.extraction.segment import Ints, Segmented, Window, load_tokenizer, segment
@@ -95,7 +96,7 @@ class Extractor:
         thresholds = self._model.config.thresholds
         floor = thresholds["trigger"] if min_confidence is None else min_confidence
         with self._timed("decode"):
-            heads = encode.Heads(self._model, segmented, encode.stitch(segmented, vectors))
+            heads = Heads(self._model, segmented, encode.stitch(segmented, vectors))
             triggers = find_triggers(heads.triggers(), segmented, floor, ALL_TYPES if types is None else types)
             if len(triggers) > MAX_TRIGGERS:
                 least = sorted((t.score for t in triggers), reverse=True)[MAX_TRIGGERS - 1]
@@ -142,7 +143,7 @@ class Extractor:
         return self.finish(segmented, vectors, types, min_confidence)
 
     def _participants(
-        self, arguments: list[Argument], heads: encode.Heads, segmented: Segmented, threshold: float
+        self, arguments: list[Argument], heads: Heads, segmented: Segmented, threshold: float
     ) -> tuple[tuple[Argument, ...], ...]:
         """Groups the participant arguments of one event by who is meant."""
         mine = [a for a in arguments if a.group == "participant"]

@@ -28,7 +28,7 @@ DISTANCES = 27  # signed logarithmic buckets of the distance in tokens
 SENTENCES = 9  # signed distance in sentences, clipped
 
 
-class EventConfig(PretrainedConfig):
+class EventConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """Sizes of the encoder and the heads."""
 
     model_type = "event-extraction"
@@ -142,7 +142,7 @@ def mlp(size: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, out))
 
 
-class EventModel(PreTrainedModel):
+class EventModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     """The encoder and its heads. ``from_pretrained`` on a folder of safetensors is all that loading takes."""
 
     config_class = EventConfig
@@ -173,7 +173,7 @@ class EventModel(PreTrainedModel):
         self.same_name = mlp(2 * head + names.FEATURES, head, 1, config.dropout)
         self.event_side = nn.Linear(size, head)
         self.name_side = nn.Linear(size, head)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 from app.extraction import date_phrases, dates, money, names
 from app.extraction.decode import Argument, Trigger
@@ -78,7 +79,10 @@ def _spans(arguments: Sequence[Argument], segmented: Segmented) -> tuple[Span, .
     return tuple(_span(segmented, first, last) for first, last in sorted(inside))
 
 
-def _best(arguments: Sequence[Argument], allowed: Sequence[str]) -> str:
+_Slot = TypeVar("_Slot", bound=str)
+
+
+def _best(arguments: Sequence[Argument], allowed: Sequence[_Slot]) -> _Slot:
     """The slot that the arguments fill most probably, all of them together."""
     return max(allowed, key=lambda name: sum(a.scores.get(name, 0.0) for a in arguments))
 
@@ -88,10 +92,9 @@ def _participant(
 ) -> Participant:
     surfaces = [segmented.surface(a.first, a.last) for a in mentions]
     name = names.fullest(surfaces, (context.article.title or "", context.article.text))
-    role = ROLES[kind][[*ROLES[kind]].index(_best(mentions, ROLES[kind]))]  # type: ignore[arg-type]
     return Participant(
         name=name,
-        role=role,
+        role=_best(mentions, ROLES[kind]),
         kind=names.kind_of(name, surfaces, gazetteer.is_country(name, cased=context.countries.cased) is not None),
         confidence=max(a.score for a in mentions),
         mentions=_spans(mentions, segmented),
@@ -125,7 +128,7 @@ def _dates(
     text = context.article.text
     found: dict[tuple[str, str], EventDate] = {}
     for argument in arguments:
-        role = DATE_ROLES[DATE_ROLES.index(_best([argument], DATE_ROLES))]  # type: ignore[arg-type]
+        role = _best([argument], DATE_ROLES)
         start, end = date_phrases.widen(text, int(segmented.starts[argument.first]), int(segmented.ends[argument.last]))
         phrase = text[start:end]
         value = dates.resolve(phrase, context.published, status, context=text, offset=start, role=role, event_type=kind)
@@ -151,7 +154,7 @@ def _amounts(arguments: Sequence[Argument], segmented: Segmented, context: Conte
         )
         if parsed is None:
             continue
-        kind = AMOUNT_KINDS[AMOUNT_KINDS.index(_best([argument], AMOUNT_KINDS))]  # type: ignore[arg-type]
+        kind = _best([argument], AMOUNT_KINDS)
         this = Amount(text[start:end], start, end, parsed.value, parsed.unit, kind, argument.score)
         key = (parsed.value, parsed.unit)
         if key not in found or found[key].confidence < this.confidence:

@@ -115,7 +115,7 @@ def segment(article: Article, tokenizer: Tokenizer, special: tuple[int, int]) ->
     sentences = np.concatenate([np.zeros(head, np.int64), np.cumsum(text.breaks) + 1])
     capacity = MAX_WINDOW - 2 - (head + 1 if head else 0)
     prefix = [cls, *title.ids, sep] if head else [cls]
-    windows = []
+    windows: list[Window] = []
     for first, stop, keep_from, keep_to in _cuts(len(text.ids), capacity, OVERLAP):
         lead = len(prefix)
         windows.append(
