@@ -25,10 +25,10 @@ INTERRUPTED = 130
 
 # Headings and widths of the table; with two spaces between, 100 columns.
 COLUMNS = (
-    ("type", 10),
+    ("type", 11),
     ("status", 9),
     ("trigger", 12),
-    ("who (role)", 23),
+    ("who (role)", 22),
     ("where", 12),
     ("when", 10),
     ("how much", 12),
