@@ -4,11 +4,11 @@ FROM ${BASE_IMAGE} AS builder
 ARG TORCH_INDEX=
 WORKDIR /srv
 COPY requirements.txt requirements-torch.txt ./
-# pip goes once it has done its work; the packages are compiled here, since the service cannot write.
+# pip compiles to bytecode, which the service cannot write, and goes once it has done its work.
 RUN python -m venv .venv \
     && pip="python -m pip --disable-pip-version-check --no-input" \
-    && .venv/bin/$pip install --no-compile --only-binary :all: --require-hashes -r requirements.txt \
-    && .venv/bin/$pip install --no-compile --only-binary :all: --require-hashes --no-deps -r requirements-torch.txt \
+    && .venv/bin/$pip install --only-binary :all: --require-hashes -r requirements.txt \
+    && .venv/bin/$pip install --only-binary :all: --require-hashes --no-deps -r requirements-torch.txt \
         ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
     && .venv/bin/$pip uninstall --yes pip \
     && rm -rf .venv/lib/python3.11/site-packages/torch/include \
@@ -16,7 +16,7 @@ RUN python -m venv .venv \
 COPY LICENSE ./
 COPY models models
 COPY app app
-RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash .venv/lib app
+RUN python -m compileall -q --invalidation-mode unchecked-hash app
 
 FROM ${BASE_IMAGE}
 RUN rm -rf /usr/local/lib/python3.11/site-packages/pip* /usr/local/bin/pip* /usr/local/lib/python3.11/ensurepip
