@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,8 @@ from app.extraction.segment import Ints, Segmented
 from app.extraction.values import EVENT_TYPES, EventType
 
 Floats = npt.NDArray[np.float32]
+
+MAX_ARGUMENTS = 96  # of one trigger; far more than news holds
 
 _TYPES = len(EVENT_TYPES)
 _SLOTS = len(SLOTS)
@@ -41,7 +42,7 @@ class Argument:
 
     @property
     def score(self) -> float:
-        return sum(self.scores.values())
+        return min(1.0, sum(self.scores.values()))
 
 
 def find_triggers(
@@ -50,16 +51,17 @@ def find_triggers(
     """Triggers of the wanted types that reach ``floor``, in order. ``probabilities``: [tokens, trigger labels]."""
     begin, inside = probabilities[:, 1 : 1 + _TYPES], probabilities[:, 1 + _TYPES :]
     both = begin + inside
-    both[: segmented.title_tokens] = 0.0
+    both[: segmented.title_tokens] = -1.0  # below any floor
     kinds = both.argmax(axis=1)
     peaks = both.max(axis=1)
-    found = []
-    for first, last in _runs(peaks >= floor, np.flatnonzero(_split(kinds, begin, inside))):
+    found: list[Trigger] = []
+    for first, last in _runs(peaks >= floor, _split(kinds, begin, inside)):
         kind = EVENT_TYPES[int(kinds[first])]
         if kind in types:
             low, high = _whole_words(segmented, first, last)
-            found.append(Trigger(low, high, kind, float(peaks[first : last + 1].max())))
-    return [t for i, t in enumerate(found) if i == 0 or t.first > found[i - 1].last]
+            if not found or low > found[-1].last:
+                found.append(Trigger(low, high, kind, min(1.0, float(peaks[first : last + 1].max()))))
+    return found
 
 
 def _split(kinds: Ints, begin: Floats, inside: Floats) -> npt.NDArray[np.bool_]:
@@ -70,12 +72,13 @@ def _split(kinds: Ints, begin: Floats, inside: Floats) -> npt.NDArray[np.bool_]:
     return starts | changes
 
 
-def _runs(inside: npt.NDArray[np.bool_], breaks: Ints) -> Iterator[tuple[int, int]]:
-    """Maximal runs of True that no break cuts, as (first, last)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(np.int8), [0]])))
-    for first, stop in zip(edges[::2], edges[1::2], strict=True):
-        cuts = [int(first), *(int(b) for b in breaks[np.searchsorted(breaks, first + 1) :] if b < stop), int(stop)]
-        yield from ((a, b - 1) for a, b in itertools.pairwise(cuts))
+def _runs(inside: npt.NDArray[np.bool_], breaks: npt.NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
+    """Maximal runs of True, as (first, last); a True in ``breaks`` begins a new one."""
+    goes_on = inside[:-1] & inside[1:] & ~breaks[1:]
+    firsts, lasts = inside.copy(), inside.copy()
+    firsts[1:] &= ~goes_on
+    lasts[:-1] &= ~goes_on
+    return zip(np.flatnonzero(firsts).tolist(), np.flatnonzero(lasts).tolist(), strict=True)
 
 
 def _whole_words(segmented: Segmented, first: int, last: int) -> tuple[int, int]:
@@ -93,9 +96,9 @@ def _whole_words(segmented: Segmented, first: int, last: int) -> tuple[int, int]
 def _joined(segmented: Segmented, token: int) -> bool:
     """True if this token goes on with the word of the token before."""
     return (
-        segmented.starts[token] == segmented.ends[token - 1]
-        and segmented.surface(token, token).isalnum()
-        and segmented.surface(token - 1, token - 1).isalnum()
+        segmented.starts[token] <= segmented.ends[token - 1]  # several tokens can share one character
+        and segmented.surface(token, token)[:1].isalnum()
+        and segmented.surface(token - 1, token - 1)[:1].isalnum()
     )
 
 
@@ -116,7 +119,11 @@ def find_arguments(
             breaks = border | np.concatenate([[True], kinds[1:] != kinds[:-1]]) | (
                 begin.sum(axis=1) > within.sum(axis=1)
             )  # fmt: skip
-            for first, last in _runs(peaks >= threshold, np.flatnonzero(breaks)):
+            runs = list(_runs(peaks >= threshold, breaks))
+            if len(runs) > MAX_ARGUMENTS:
+                likeliest = sorted(runs, key=lambda run: -float(peaks[run[0] : run[1] + 1].max()))
+                runs = sorted(likeliest[:MAX_ARGUMENTS])
+            for first, last in runs:
                 group = SLOT_GROUPS[int(kinds[first])]
                 slots = (begin[first : last + 1] + within[first : last + 1]).mean(axis=0)
                 scores = {

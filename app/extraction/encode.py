@@ -100,7 +100,9 @@ class Heads:
             high = min(count, int(spans[stop - 1, 1]) + REACH + 1)
             index = torch.cat([torch.arange(self._title), torch.arange(low, high)])
             here = torch.from_numpy(spans[first:stop])
-            distance = distance_buckets(here, 0, count)[:, index]
+            distance = torch.cat(
+                [distance_buckets(here, 0, self._title), distance_buckets(here, low, high - low)], dim=1
+            )
             sentence = sentence_buckets(self._sentences[here[:, 0]], self._sentences[index])
             logits = self._model.argument_logits(self._tokens[index], triggers[first:stop], distance, sentence)
             out.append((slice(first, stop), index.numpy(), _numpy(logits.softmax(-1))))

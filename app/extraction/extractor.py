@@ -109,13 +109,16 @@ class Extractor:
             arguments = find_arguments(slices, triggers, segmented, thresholds["argument"])
         with self._timed("link"):
             linked = []
+            by_trigger: list[list[Argument]] = [[] for _ in triggers]
+            for argument in arguments:
+                by_trigger[argument.trigger].append(argument)
             if triggers:
                 left, right = _pairs(trigger_types)
                 overlap = link.overlaps(slices, len(triggers), segmented.ids)
                 features = link.trigger_features(segmented, spans, left, right, overlap)
                 scores = heads.links(trigger_vectors, left, right, features)
                 for members in link.cluster(len(triggers), left, right, scores, thresholds["link"]):
-                    own = [a for a in arguments if a.trigger in set(members)]
+                    own = [a for m in members for a in by_trigger[m]]
                     linked.append(
                         normalise.LinkedEvent(
                             type=triggers[members[0]].type,

@@ -222,9 +222,12 @@ class EventModel(PreTrainedModel):  # type: ignore[no-untyped-call]
 
 def span_means(tokens: Tensor, spans: Tensor) -> Tensor:
     """Means of the token vectors of each span ([spans, 2], last inclusive), [spans, hidden]."""
-    index = torch.arange(len(tokens), device=tokens.device)
-    inside = ((index >= spans[:, :1]) & (index <= spans[:, 1:])).to(tokens.dtype)
-    return (inside @ tokens) / inside.sum(dim=1, keepdim=True)
+    lengths = spans[:, 1] - spans[:, 0] + 1
+    owner = torch.repeat_interleave(lengths)
+    ahead = lengths.cumsum(0) - lengths  # of each span, the tokens of the spans before it
+    inside = torch.arange(len(owner), device=tokens.device) + (spans[:, 0] - ahead)[owner]
+    sums = tokens.new_zeros(len(spans), tokens.shape[1]).index_add(0, owner, tokens[inside])
+    return sums / lengths[:, None]
 
 
 def distance_buckets(spans: Tensor, first: int, count: int) -> Tensor:

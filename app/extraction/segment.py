@@ -8,6 +8,7 @@ its vector from the window in which it stands furthest from the border.
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,18 +27,19 @@ OVERLAP = 96
 SHAPES = 5  # other, lower, Capitalised, UPPER, digit
 GAPS = 3  # joined to the token before, after a space, after a line break
 
-_UPPER, _LOWER, _DIGIT, _BREAK = 1, 2, 4, 8
+_UPPER, _LOWER, _DIGIT, _BREAK, _MARK = 1, 2, 4, 8, 16
 
 
 def _character_classes() -> npt.NDArray[np.uint8]:
     table = np.zeros(0x10000, dtype=np.uint8)
-    for code in range(0x3000):
+    for code in range(len(table)):
         char = chr(code)
         table[code] = (
             _UPPER * char.isupper()
             | _LOWER * char.islower()
             | _DIGIT * char.isdigit()
             | _BREAK * (char in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+            | _MARK * (unicodedata.category(char) == "Mn")
         )
     return table
 
@@ -156,6 +158,7 @@ def _tokenise(tokenizer: Tokenizer, text: str, limit: int | None) -> _Row:
         return _Row(ids, starts, ends, ids, ids, np.zeros(0, np.bool_))
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     classes = _CLASSES[np.minimum(codes, 0xFFFF)]
+    ends = _with_marks(ends, starts, (classes & _MARK) > 0)
     before = np.concatenate([[0], ends[:-1]])
     upper = np.concatenate([[0], np.cumsum((classes & _UPPER) > 0)])
     lower = np.concatenate([[0], np.cumsum((classes & _LOWER) > 0)])
@@ -176,3 +179,12 @@ def _tokenise(tokenizer: Tokenizer, text: str, limit: int | None) -> _Row:
     sentence = np.concatenate([[False], ended[:-1]]) & (gaps > 0) & ((first & _LOWER) == 0) | line
     sentence[0] = False
     return _Row(ids, starts, ends, shapes, gaps, sentence)
+
+
+def _with_marks(ends: Ints, starts: Ints, marks: npt.NDArray[np.bool_]) -> Ints:
+    """The ends of tokens behind the combining marks that follow them; tokenisers of plain letters leave those out."""
+    count = len(marks)
+    plain = np.append(np.where(marks, count, np.arange(count)), count)
+    beyond = np.minimum.accumulate(plain[::-1])[::-1]  # the first place from here on that is no mark
+    following = np.append(starts[1:], count)
+    return np.maximum(ends, np.minimum(beyond[ends], following))
