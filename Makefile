@@ -15,6 +15,7 @@ PORT =
 # train, evaluate
 EXTRA_DATA =
 EXTRA_DEV =
+TEXTS =
 OUTPUT = build/model
 TRAIN_ARGS =
 MODEL = models
@@ -53,9 +54,10 @@ lint: $(DEV) ## Check style and types
 	$(BIN)/mypy --strict
 
 .PHONY: train
-train: $(DEV) $(ENCODER) ## Train into OUTPUT=build/model; EXTRA_DATA=, EXTRA_DEV= name further files
+train: $(DEV) $(ENCODER) ## Train into OUTPUT=build/model; EXTRA_DATA=, EXTRA_DEV=, TEXTS= name further files
 	$(BIN)/python -m training.train --data corpus/train.jsonl $(EXTRA_DATA) \
-		--dev corpus/dev-written.jsonl $(EXTRA_DEV) --output '$(OUTPUT)' $(TRAIN_ARGS)
+		--dev corpus/dev-written.jsonl $(EXTRA_DEV) --output '$(OUTPUT)' \
+		$(if $(TEXTS),--standoff corpus/real-standoff.jsonl --texts $(TEXTS)) $(TRAIN_ARGS)
 
 .PHONY: evaluate
 evaluate: $(DEV) ## Measure MODEL=models; EVAL_DATA= names further files, joined by colons

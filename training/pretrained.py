@@ -16,6 +16,8 @@ from torch import Tensor
 
 from app.extraction.model import EventConfig, EventModel
 
+RARE = 4.0  # a fresh tagger takes a token for no part of anything; training need not learn that first
+
 
 def initialise(encoder: str, layers: int = 0) -> tuple[EventModel, Path]:
     """A model with a pretrained encoder and fresh heads, and the folder of its tokenizer.
@@ -49,6 +51,12 @@ def initialise(encoder: str, layers: int = 0) -> tuple[EventModel, Path]:
     for name in ("shapes", "gaps"):
         state[f"{name}.weight"] = torch.zeros_like(getattr(model.encoder, name).weight)
     model.encoder.load_state_dict(state)
+    model.reader.load_state_dict(model.encoder.layers[-1].state_dict())
+    with torch.no_grad():
+        for embedding in (model.distance, model.sentence):
+            embedding.weight.zero_()
+        model.trigger[-1].bias[0] = RARE  # type: ignore[operator]
+        model.argument[-1].bias[0] = RARE  # type: ignore[operator]
     return model, source
 
 

@@ -19,6 +19,7 @@ Gold = dict[str, Any]
 TokenSpan = tuple[int, int]  # first and last token, both inclusive
 
 IGNORE = -100
+BLURRED = 1  # sentences to each side in which other occurrences are left out of the loss; further off they are none
 NEAR = 2  # sentences within which a description ("the minister") is taken to mean the participant
 
 
@@ -151,7 +152,7 @@ def _paint(row: Ints, trigger: TokenSpan, fillers: list[tuple[_Filler, list[Toke
             closest = best is not None and best[1] == trigger and best[2] == span
             if near or closest:
                 chosen.append((span, filler.slot))
-            else:
+            elif abs(segmented.sentences[span[0]] - here) <= BLURRED or span[0] < segmented.title_tokens:
                 _ignore(row, span)
         for span in filler.blurred:
             _ignore(row, span)

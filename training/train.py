@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,14 +23,16 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from app.extraction import link
-from app.extraction.encode import pack, special_ids, stitch
+from app.extraction.encode import Slice, by_trigger, look_around, pack, read_views, special_ids, stitch
 from app.extraction.labels import ARGUMENT_LABELS, SLOTS, slot_allowed
-from app.extraction.model import EventModel, distance_buckets, sentence_buckets, span_means
+from app.extraction.model import EventModel, span_means
 from app.extraction.names import pair_features
 from app.extraction.segment import Segmented, load_tokenizer, segment
 from app.extraction.values import EVENT_TYPES, Article
+from training import corpus
 from training.augment import distort, project
 from training.pretrained import initialise
+from training.standoff import Gold, attach
 from training.targets import IGNORE, Targets, build
 
 MAX_NAME_PAIRS = 200
@@ -45,9 +47,18 @@ class Example:
     weight: float
 
 
-def read(paths: list[Path]) -> list[dict[str, Any]]:
-    """Annotated articles of JSONL files, in order."""
-    return [json.loads(line) for p in paths for line in p.read_text("utf-8").splitlines() if line.strip()]
+def gather(data: list[Path], standoff: list[Path], texts: list[Path]) -> list[Gold]:
+    """The annotated articles of JSONL files, and those of stand-off files whose texts lie in others.
+
+    Raises ValueError for a stand-off record without its text.
+    """
+    articles = {a["id"]: a for path in texts for a in corpus.read(path)}
+    documents = [d for path in data for d in corpus.read(path)]
+    for record in (r for path in standoff for r in corpus.read(path)):
+        if record["id"] not in articles:
+            raise ValueError(f"{record['id']}: no text for this stand-off record")
+        documents.append(attach(record, articles[record["id"]]))
+    return documents
 
 
 def disallowed() -> Tensor:
@@ -76,23 +87,21 @@ def losses(model: EventModel, vectors: Tensor, example: Example, rng: random.Ran
     spans = torch.from_numpy(targets.spans)
     types = torch.tensor([EVENT_TYPES.index(t) for t in targets.types])
     triggers = model.trigger_vectors(vectors, spans, types)
-    out["status"] = F.cross_entropy(model.status_logits(triggers), torch.from_numpy(targets.statuses), reduction="sum")
-    sentences = torch.from_numpy(seg.sentences)
-    logits = model.argument_logits(
-        vectors,
-        triggers,
-        distance_buckets(spans, 0, len(vectors)),
-        sentence_buckets(sentences[spans[:, 0]], sentences),
-    ).float()
-    logits = logits.masked_fill(disallowed()[types][:, None, :], -1e4)
-    labels = torch.from_numpy(targets.argument_labels)
-    out["argument"] = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="sum")
-    out.update(_link_loss(model, triggers, logits, example))
+    views = look_around(targets.spans, types.numpy(), seg.sentences, seg.title_tokens)
+    read = read_views(model, vectors, views)
+    statuses = model.status_logits(span_means(read, views.triggers))
+    out["status"] = F.cross_entropy(statuses, torch.from_numpy(targets.statuses), reduction="sum")
+    owner = torch.repeat_interleave(torch.tensor(views.lengths))
+    logits = model.argument_logits(read).float().masked_fill(disallowed()[types][owner], -1e4)
+    labels = torch.from_numpy(targets.argument_labels)[owner, views.index]
+    out["argument"] = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+    slices = by_trigger(views, logits.detach().softmax(-1).numpy())
+    out.update(_link_loss(model, triggers, slices, example))
     out.update(_name_loss(model, vectors, example, rng))
     return out
 
 
-def _link_loss(model: EventModel, triggers: Tensor, logits: Tensor, example: Example) -> dict[str, Tensor]:
+def _link_loss(model: EventModel, triggers: Tensor, slices: list[Slice], example: Example) -> dict[str, Tensor]:
     seg, targets = example.segmented, example.targets
     pairs = [
         (a, b)
@@ -103,8 +112,7 @@ def _link_loss(model: EventModel, triggers: Tensor, logits: Tensor, example: Exa
     if not pairs:
         return {}
     left, right = (np.array(side, np.int64) for side in zip(*pairs, strict=True))
-    everything = slice(0, len(logits)), np.arange(len(seg.ids)), logits.detach().softmax(-1).numpy()
-    overlap = link.overlaps([everything], len(logits), seg.ids)
+    overlap = link.overlaps(slices, len(slices), seg.ids)
     features = torch.from_numpy(link.trigger_features(seg, targets.spans, left, right, overlap))
     scores = model.link_logits(triggers[torch.from_numpy(left)], triggers[torch.from_numpy(right)], features)
     wanted = torch.tensor([float(bool(targets.events[a] & targets.events[b])) for a, b in pairs])
@@ -162,7 +170,7 @@ def train(
     model, source = initialise(arguments.encoder, arguments.layers)
     tokenizer = load_tokenizer(source)
     special = special_ids(model.config)
-    documents = read(arguments.data)
+    documents = gather(arguments.data, arguments.standoff, arguments.texts)
     headlines = [d["title"] for d in documents if d.get("title")]
     clean_examples = []
     for d in documents:
@@ -251,17 +259,19 @@ def save(model: EventModel, source: Path, output: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="annotated articles, JSONL")
+    parser.add_argument("--standoff", type=Path, nargs="*", default=[], help="annotations of articles in --texts")
+    parser.add_argument("--texts", type=Path, nargs="*", default=[], help="articles without annotations, JSONL")
     parser.add_argument("--dev", type=Path, nargs="+", required=True, help="articles for early stopping")
     parser.add_argument("--output", type=Path, required=True, help="folder for the model")
     parser.add_argument("--encoder", default="minilm", choices=("minilm", "mpnet"))
     parser.add_argument("--layers", type=int, default=0, help="keep this many layers, evenly chosen; 0 = all")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--patience", type=int, default=4)
-    parser.add_argument("--batch-tokens", type=int, default=2048)
-    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--batch-tokens", type=int, default=1024)
+    parser.add_argument("--lr", type=float, default=1.2e-4)
     parser.add_argument("--head-lr", type=float, default=1e-3)
     parser.add_argument("--ema", type=float, default=0.995, help="decay of the averaged weights, the ones kept")
-    parser.add_argument("--empty-share", type=float, default=0.5, help="articles without events seen an epoch")
+    parser.add_argument("--empty-share", type=float, default=0.4, help="articles without events seen an epoch")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--no-bfloat16", dest="bfloat16", action="store_false")

@@ -7,6 +7,7 @@ compute the same whatever number type the encoder runs in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,13 +18,15 @@ from torch import Tensor
 
 from app.extraction.model import EventConfig, EventModel, distance_buckets, sentence_buckets, span_means
 from app.extraction.segment import Segmented, Window
+from app.extraction.values import STATUSES
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Slice = tuple[slice, Ints, Floats]
 Dtype = Literal["float32", "bfloat16"]
 
-REACH = 448  # tokens to each side of a trigger in which its arguments are sought
-_SPREAD = 512  # triggers of one slice stand at most this far apart, so that work grows with length alone
+REACH = 128  # tokens to each side of a trigger in which its arguments are sought
+_AT_ONCE = 16  # triggers re-read in one go, so that memory stays bounded
 _FEWEST = 16  # below this many rows a float32 product may sum in another order
 
 
@@ -31,6 +34,7 @@ def load(model_dir: Path, dtype: Dtype) -> EventModel:
     """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken."""
     model: EventModel = EventModel.from_pretrained(model_dir, local_files_only=True, dtype=torch.float32)
     model.encoder.to(getattr(torch, dtype))
+    model.reader.to(getattr(torch, dtype))
     model.train(False)
     return model
 
@@ -69,7 +73,7 @@ class Heads:
     def __init__(self, model: EventModel, segmented: Segmented, vectors: Tensor) -> None:
         self._model = model
         self._tokens = vectors
-        self._sentences = torch.from_numpy(segmented.sentences)
+        self._sentences = segmented.sentences
         self._title = segmented.title_tokens
 
     @torch.inference_mode()
@@ -83,31 +87,21 @@ class Heads:
         return self._model.trigger_vectors(self._tokens, torch.from_numpy(spans), torch.from_numpy(types))
 
     @torch.inference_mode()
-    def statuses(self, triggers: Tensor) -> Floats:
-        """Probabilities, [triggers, statuses]."""
-        return _numpy(self._model.status_logits(triggers).softmax(-1))
+    def read(self, spans: Ints, types: Ints) -> tuple[list[Slice], Floats]:
+        """What each trigger's surroundings say of it.
 
-    @torch.inference_mode()
-    def arguments(self, spans: Ints, triggers: Tensor) -> list[tuple[slice, Ints, Floats]]:
-        """Slices of ascending triggers: which, the tokens looked at, and probabilities [triggers, tokens, labels]."""
-        out = []
-        count, first = len(self._tokens), 0
-        while first < len(spans):
-            stop = first + 1
-            while stop < len(spans) and spans[stop, 0] - spans[first, 0] <= _SPREAD and stop - first < 32:
-                stop += 1
-            low = max(self._title, int(spans[first, 0]) - REACH)
-            high = min(count, int(spans[stop - 1, 1]) + REACH + 1)
-            index = torch.cat([torch.arange(self._title), torch.arange(low, high)])
-            here = torch.from_numpy(spans[first:stop])
-            distance = torch.cat(
-                [distance_buckets(here, 0, self._title), distance_buckets(here, low, high - low)], dim=1
-            )
-            sentence = sentence_buckets(self._sentences[here[:, 0]], self._sentences[index])
-            logits = self._model.argument_logits(self._tokens[index], triggers[first:stop], distance, sentence)
-            out.append((slice(first, stop), index.numpy(), _numpy(logits.softmax(-1))))
-            first = stop
-        return out
+        Returns for each trigger the tokens looked at and their label probabilities ([1, tokens, argument labels]), and
+        the probabilities of the statuses, [triggers, statuses].
+        """
+        slices: list[Slice] = []
+        statuses = [np.zeros((0, len(STATUSES)), np.float32)]
+        for first in range(0, len(spans), _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            views = look_around(spans[part], types[part], self._sentences, self._title)
+            read = read_views(self._model, self._tokens, views)
+            slices += by_trigger(views, _numpy(self._model.argument_logits(read).softmax(-1)), first)
+            statuses.append(_numpy(self._model.status_logits(span_means(read, views.triggers)).softmax(-1)))
+        return slices, np.concatenate(statuses)
 
     @torch.inference_mode()
     def links(self, triggers: Tensor, left: Ints, right: Ints, features: Floats) -> Floats:
@@ -121,6 +115,51 @@ class Heads:
         means = span_means(self._tokens, torch.from_numpy(spans))
         a, b = means[torch.from_numpy(left)], means[torch.from_numpy(right)]
         return _numpy(self._model.name_logits(a, b, torch.from_numpy(features)).sigmoid())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """The stretches of tokens around triggers, title first, packed: arrays of the shape [rows]."""
+
+    index: Tensor  # which token of the document
+    marks: Tensor
+    distance: Tensor
+    sentence: Tensor
+    lengths: list[int]  # rows of each trigger
+    triggers: Tensor  # the rows of the trigger itself, [triggers, 2], last inclusive
+
+
+def look_around(spans: Ints, types: Ints, sentences: Ints, title: int) -> Views:
+    """Views on `REACH` tokens to each side of the triggers; spans [triggers, 2], last inclusive; types [triggers]."""
+    lows = np.maximum(spans[:, 0] - REACH, title)
+    highs = np.minimum(spans[:, 1] + REACH + 1, len(sentences))
+    index = np.concatenate([np.r_[0:title, low:high] for low, high in zip(lows, highs, strict=True)])
+    lengths = highs - lows + title
+    owner = np.repeat(np.arange(len(spans)), lengths)
+    first, last = spans[owner, 0], spans[owner, 1]
+    offsets = np.maximum(index - last, 0) + np.minimum(index - first, 0)
+    marks = np.where(offsets == 0, 1 + types[owner], 0)
+    begins = np.cumsum(lengths) - lengths + title
+    return Views(
+        torch.from_numpy(index),
+        torch.from_numpy(marks),
+        distance_buckets(torch.from_numpy(offsets)),
+        sentence_buckets(torch.from_numpy(sentences[index] - sentences[first])),
+        lengths.tolist(),
+        torch.from_numpy(spans - lows[:, None] + begins[:, None]),
+    )
+
+
+def read_views(model: EventModel, tokens: Tensor, views: Views) -> Tensor:
+    """The document's tokens [tokens, hidden] as re-read for each view, [rows, hidden]."""
+    return model.read(tokens[views.index], views.marks, views.distance, views.sentence, views.lengths)
+
+
+def by_trigger(views: Views, labels: Floats, first: int = 0) -> list[Slice]:
+    """The rows' probabilities [rows, argument labels] apart, for the triggers from number ``first`` on."""
+    borders = np.cumsum(views.lengths)[:-1]
+    parts = zip(np.split(views.index.numpy(), borders), np.split(labels, borders), strict=True)
+    return [(slice(k, k + 1), index, rows[None]) for k, (index, rows) in enumerate(parts, start=first)]
 
 
 def special_ids(config: EventConfig) -> tuple[int, int]:

@@ -104,8 +104,7 @@ class Extractor:
             spans = np.array([(t.first, t.last) for t in triggers], np.int64).reshape(-1, 2)
             trigger_types = np.array([EVENT_TYPES.index(t.type) for t in triggers], np.int64)
             trigger_vectors = heads.trigger_vectors(spans, trigger_types)
-            statuses = heads.statuses(trigger_vectors)
-            slices = heads.arguments(spans, trigger_vectors)
+            slices, statuses = heads.read(spans, trigger_types)
             arguments = find_arguments(slices, triggers, segmented, thresholds["argument"])
         with self._timed("link"):
             linked = []

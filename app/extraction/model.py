@@ -4,8 +4,8 @@ The encoder takes many windows at once as one row of tokens without padding; onl
 So a token's vector depends on its own window alone, bit for bit, whatever else shares the pass. The layer form is that
 of BERT (Devlin 2019) or, with ``relative_buckets``, of MPNet (Song 2020).
 
-The heads work on a whole document. Arguments are tagged once per trigger, as in TagPrime (Hsu 2023), with the trigger's
-vector mixed into each token's after the encoder, so that one pass of the encoder serves every trigger.
+The heads work on a whole document. Arguments are tagged once per trigger, as in TagPrime (Hsu 2023), but one pass of
+the encoder serves every trigger: a last layer re-reads the token vectors around each one with the trigger marked.
 """
 
 from __future__ import annotations
@@ -157,18 +157,11 @@ class EventModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.trigger = mlp(size, head, len(TRIGGER_LABELS), config.dropout)
         self.event_type = nn.Embedding(len(EVENT_TYPES), size)
         self.status = mlp(size, head, len(STATUSES), config.dropout)
-        self.token_side = nn.Linear(size, 2 * head)
-        self.trigger_side = nn.Linear(size, 2 * head)
-        self.distance = nn.Embedding(DISTANCES, head)
-        self.sentence = nn.Embedding(SENTENCES, head)
-        self.argument = nn.Sequential(
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(head, head),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(head, len(ARGUMENT_LABELS)),
-        )
+        self.mark = nn.Embedding(1 + len(EVENT_TYPES), size, padding_idx=0)
+        self.distance = nn.Embedding(DISTANCES, size)
+        self.sentence = nn.Embedding(SENTENCES, size)
+        self.reader = Layer(config)
+        self.argument = mlp(size, head, len(ARGUMENT_LABELS), config.dropout)
         self.same_event = mlp(2 * head + link.FEATURES, head, 1, config.dropout)
         self.same_name = mlp(2 * head + names.FEATURES, head, 1, config.dropout)
         self.event_side = nn.Linear(size, head)
@@ -195,19 +188,23 @@ class EventModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         """Mean vectors of ``spans`` ([triggers, 2], last inclusive) with their type mixed in, [triggers, hidden]."""
         return span_means(tokens, spans) + self.event_type(types)  # type: ignore[no-any-return]
 
-    def status_logits(self, triggers: Tensor) -> Tensor:
-        """[triggers, hidden] to [triggers, statuses]."""
-        return self.status(triggers)  # type: ignore[no-any-return]
+    def read(self, tokens: Tensor, marks: Tensor, distance: Tensor, sentence: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Re-reads the surroundings of triggers with each trigger marked; packed rows, [rows, hidden].
 
-    def argument_logits(self, tokens: Tensor, triggers: Tensor, distance: Tensor, sentence: Tensor) -> Tensor:
-        """Labels of every token for every trigger, [triggers, tokens, argument labels].
-
-        ``distance`` and ``sentence``: buckets by `distance_buckets` and `sentence_buckets`, [triggers, tokens].
+        ``tokens``: [rows, hidden], one stretch of ``lengths`` for each trigger; ``marks``: 1 + the event type at the
+        trigger's own tokens, else 0; ``distance``, ``sentence``: `distance_buckets`, `sentence_buckets`; all [rows].
         """
-        add, scale = self.token_side(tokens).chunk(2, dim=-1)
-        trigger_add, trigger_scale = self.trigger_side(triggers).chunk(2, dim=-1)
-        mixed = add[None] + trigger_add[:, None] + scale[None] * trigger_scale[:, None]
-        return self.argument(mixed + self.distance(distance) + self.sentence(sentence))  # type: ignore[no-any-return]
+        marked = tokens + self.mark(marks) + self.distance(distance) + self.sentence(sentence)
+        dtype = self.reader.qkv.weight.dtype
+        return self.reader(marked.to(dtype), lengths, None).to(tokens.dtype)  # type: ignore[no-any-return]
+
+    def argument_logits(self, read: Tensor) -> Tensor:
+        """Rows as `read` gives them to [rows, argument labels]."""
+        return self.argument(read)  # type: ignore[no-any-return]
+
+    def status_logits(self, triggers: Tensor) -> Tensor:
+        """Means of the triggers' rows as `read` gives them, [triggers, hidden], to [triggers, statuses]."""
+        return self.status(triggers)  # type: ignore[no-any-return]
 
     def link_logits(self, left: Tensor, right: Tensor, features: Tensor) -> Tensor:
         """Whether two triggers name one event: vectors [pairs, hidden], features [pairs, link.FEATURES]; [pairs]."""
@@ -230,18 +227,16 @@ def span_means(tokens: Tensor, spans: Tensor) -> Tensor:
     return sums / lengths[:, None]
 
 
-def distance_buckets(spans: Tensor, first: int, count: int) -> Tensor:
-    """Signed logarithmic buckets of the distance from each span to the tokens ``first..first+count``."""
-    index = torch.arange(first, first + count, device=spans.device)[None]
-    signed = (index - spans[:, 1:]).clamp(min=0) + (index - spans[:, :1]).clamp(max=0)
-    size = signed.abs()
+def distance_buckets(offsets: Tensor) -> Tensor:
+    """Signed logarithmic buckets of distances in tokens (0 inside the trigger, negative before it)."""
+    size = offsets.abs()
     bucket = torch.where(size < 6, size, (3.42 + torch.log2(size.clamp(min=1).float())).long()).clamp(
         max=DISTANCES // 2
     )
-    return DISTANCES // 2 + bucket * signed.sign()
+    return DISTANCES // 2 + bucket * offsets.sign()
 
 
-def sentence_buckets(triggers: Tensor, tokens: Tensor) -> Tensor:
-    """Clipped signed distances in sentences, from the sentences of triggers to those of tokens."""
+def sentence_buckets(offsets: Tensor) -> Tensor:
+    """Clipped distances in sentences."""
     half = SENTENCES // 2
-    return (tokens[None] - triggers[:, None]).clamp(-half, half) + half
+    return offsets.clamp(-half, half) + half

@@ -187,4 +187,5 @@ def _with_marks(ends: Ints, starts: Ints, marks: npt.NDArray[np.bool_]) -> Ints:
     plain = np.append(np.where(marks, count, np.arange(count)), count)
     beyond = np.minimum.accumulate(plain[::-1])[::-1]  # the first place from here on that is no mark
     following = np.append(starts[1:], count)
-    return np.maximum(ends, np.minimum(beyond[ends], following))
+    grown: Ints = np.maximum(ends, np.minimum(beyond[ends], following))
+    return grown
