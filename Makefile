@@ -63,6 +63,10 @@ train: $(DEV) $(ENCODER) ## Train into OUTPUT=build/model; EXTRA_DATA=, EXTRA_DE
 evaluate: $(DEV) ## Measure MODEL=models; EVAL_DATA= names further files, joined by colons
 	EVENTS_EVAL_DATA='$(EVAL_DATA)' $(BIN)/python -m training.evaluate --model '$(MODEL)' $(EVAL_ARGS)
 
+.PHONY: examples
+examples: $(RUNTIME) ## Write the model's answers into app/api/examples.json and README.md
+	$(BIN)/python -m training.examples
+
 .PHONY: openapi
 openapi: $(RUNTIME) ## Write openapi/openapi.json
 	@mkdir -p build openapi
