@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 
 from app.extraction.values import Kind
 
@@ -22,6 +23,9 @@ FEATURES = 8  # of a pair of names
 _STOP = frozenset("the a an of for to in on and or its their his her our this that".split())
 _WORD = re.compile(r"[^\W_]+(?:[.’'&-][^\W_]+)*", re.UNICODE)
 _POSSESSIVE = re.compile(r"[’']s?$")
+_CLAUSE_END = re.compile(r"[^\w.’' \t-]")
+_BEFORE = 120  # code points before a family name in which given names are sought ...
+_PLACES = 200  # ... at this many of its places
 
 
 @lru_cache(maxsize=4096)
@@ -116,17 +120,27 @@ def fullest(mentions: Sequence[str], texts: Sequence[str]) -> str:
     best = max(proper, key=lambda m: (len(words(m)), -proper.index(m)))
     if len(best.split()) > 1 or best.isupper():
         return best
-    pattern = re.compile(
-        rf"(?<![\w.])((?:[^\W\d_][\w.’'-]*[ \t]+(?:(?:{'|'.join(_LINKING)})[ \t]+)*){{1,3}}){re.escape(best)}(?!\w)"
-    )
-    found = [tokens for text in texts for m in pattern.finditer(text) if (tokens := _name_part(m.group(1).split()))]
+    found = [given for text in texts for before in _before(best, text) if (given := _name_part(before))]
     return " ".join([*min(found, key=len), best]) if found else best
+
+
+def _before(name: str, text: str) -> Iterator[list[str]]:
+    """The words that stand before a name in its line and clause, at each of its first places in the text."""
+    last = 0
+    for match in islice(re.finditer(rf"(?<=[ \t]){re.escape(name)}(?!\w)", text), _PLACES):
+        start = max(last, match.start() - _BEFORE)
+        tokens = _CLAUSE_END.split(text[start : match.start()])[-1].split()
+        cut = start > 0 and not text[start - 1].isspace() and not text[start].isspace()
+        yield tokens[1:] if cut else tokens
+        last = match.end()
 
 
 def _name_part(before: list[str]) -> list[str]:
     """The last words of a run before a family name that can be given names, none if there are none."""
     kept: list[str] = []
     for token in reversed(before):
+        if token.endswith(".") or sum(t[0].isupper() for t in kept) == 3:
+            break
         plain = token.lower().strip(".,'’")
         named = token[0].isupper() and not token.isupper() and plain not in TITLE_WORDS and plain not in _NO_NAME
         if not named and not (plain in _LINKING and token.islower()):

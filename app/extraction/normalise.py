@@ -87,10 +87,21 @@ def _best(arguments: Sequence[Argument], allowed: Sequence[_Slot]) -> _Slot:
     return max(allowed, key=lambda name: sum(a.scores.get(name, 0.0) for a in arguments))
 
 
+def _distinct(arguments: Sequence[Argument], allowed: Sequence[_Slot]) -> list[tuple[Argument, _Slot]]:
+    """The arguments with the slots that they fill; the likeliest alone of those that are the same span and slot."""
+    found: dict[tuple[int, int, _Slot], Argument] = {}
+    for argument in arguments:
+        slot = _best([argument], allowed)
+        key = (argument.first, argument.last, slot)
+        if key not in found or found[key].score < argument.score:
+            found[key] = argument
+    return [(argument, slot) for (_, _, slot), argument in found.items()]
+
+
 def _participant(
     mentions: tuple[Argument, ...], kind: EventType, segmented: Segmented, context: Context, gazetteer: Gazetteer
 ) -> Participant:
-    surfaces = [segmented.surface(a.first, a.last) for a in mentions]
+    surfaces = list(dict.fromkeys(segmented.surface(a.first, a.last) for a in mentions))
     name = names.fullest(surfaces, (context.article.title or "", context.article.text))
     return Participant(
         name=name,
@@ -105,16 +116,16 @@ def _locations(
     arguments: Sequence[Argument], segmented: Segmented, context: Context, gazetteer: Gazetteer
 ) -> tuple[Location, ...]:
     """One location for the mentions whose words are the same or part of the longer ones."""
-    groups: list[list[Argument]] = []
-    for argument in sorted(arguments, key=lambda a: (a.first - a.last, -a.score)):
+    groups: list[tuple[set[str], list[Argument]]] = []
+    for argument, _ in _distinct(sorted(arguments, key=lambda a: a.first - a.last), ("location",)):
         said = set(names.words(segmented.surface(argument.first, argument.last)))
-        home = next((g for g in groups if said <= set(names.words(segmented.surface(g[0].first, g[0].last)))), None)
+        home = next((group for longest, group in groups if said <= longest), None)
         if home is None:
-            groups.append([argument])
+            groups.append((said, [argument]))
         else:
             home.append(argument)
     found = []
-    for group in groups:
+    for _, group in groups:
         name = segmented.surface(group[0].first, group[0].last)
         at = next((int(segmented.starts[a.first]) for a in group if a.first >= segmented.title_tokens), None)
         country = gazetteer.country_of(name, context.article.text, context.countries, at=at)
@@ -127,8 +138,7 @@ def _dates(
 ) -> tuple[EventDate, ...]:
     text = context.article.text
     found: dict[tuple[str, str], EventDate] = {}
-    for argument in arguments:
-        role = _best([argument], DATE_ROLES)
+    for argument, role in _distinct(arguments, DATE_ROLES):
         start, end = date_phrases.widen(text, int(segmented.starts[argument.first]), int(segmented.ends[argument.last]))
         phrase = text[start:end]
         value = dates.resolve(phrase, context.published, status, context=text, offset=start, role=role, event_type=kind)
@@ -142,7 +152,7 @@ def _dates(
 def _amounts(arguments: Sequence[Argument], segmented: Segmented, context: Context) -> tuple[Amount, ...]:
     text = context.article.text
     found: dict[tuple[float, str], Amount] = {}
-    for argument in arguments:
+    for argument, kind in _distinct(arguments, AMOUNT_KINDS):
         start, end = money.widen(text, int(segmented.starts[argument.first]), int(segmented.ends[argument.last]))
         parsed = money.parse_amount(
             text[start:end],
@@ -154,7 +164,6 @@ def _amounts(arguments: Sequence[Argument], segmented: Segmented, context: Conte
         )
         if parsed is None:
             continue
-        kind = _best([argument], AMOUNT_KINDS)
         this = Amount(text[start:end], start, end, parsed.value, parsed.unit, kind, argument.score)
         key = (parsed.value, parsed.unit)
         if key not in found or found[key].confidence < this.confidence:
