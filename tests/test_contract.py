@@ -21,7 +21,8 @@ from training.examples import EXAMPLES, README, readme_with_answer, refresh
 MODELS = Settings().model_dir
 
 VISIT = """Foreign Minister Leila Haddad arrived in Warsaw on Monday for a two-day visit to Poland.
-On Monday she held talks with Polish Defence Minister Marek Zielonka at the Belweder Palace. He said the alliance “ had never been closer“.
+On Monday she held talks with Polish Defence Minister Marek Zielonka at the Belweder Palace.
+He said the alliance “ had never been closer“.
 Bakery chain Kromka to open forty shops by summer
 Poland pledged 40 million euros for demining in the region, and it wants to raise defence spending to 5% of GDP by 2030.
 Haddad will meet Prime Minister Ewa Sokolowska on Tuesday before flying home.

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from app.extraction import link
-from app.extraction.encode import Slice, by_trigger, look_around, pack, read_views, special_ids, stitch
+from app.extraction.encode import Slice, by_trigger, load, look_around, pack, read_views, special_ids, stitch
 from app.extraction.labels import ARGUMENT_LABELS, SLOTS, slot_allowed
 from app.extraction.model import EventModel, span_means
 from app.extraction.names import pair_features
@@ -44,7 +44,6 @@ class Example:
 
     segmented: Segmented
     targets: Targets
-    weight: float
 
 
 def gather(data: list[Path], standoff: list[Path], texts: list[Path]) -> list[Gold]:
@@ -167,24 +166,28 @@ def train(
     random.seed(arguments.seed)
     torch.manual_seed(arguments.seed)
     rng = random.Random(arguments.seed)
-    model, source = initialise(arguments.encoder, arguments.layers)
+    if arguments.init:
+        model, source = load(arguments.init, "float32"), arguments.init
+    else:
+        model, source = initialise(arguments.encoder, arguments.layers)
     tokenizer = load_tokenizer(source)
     special = special_ids(model.config)
-    documents = gather(arguments.data, arguments.standoff, arguments.texts)
+    own = gather(arguments.data, [], [])
+    documents = own + gather(arguments.extra, arguments.standoff, arguments.texts)
     headlines = [d["title"] for d in documents if d.get("title")]
-    clean_examples = []
+    examples = []
     for d in documents:
         segmented = segment(Article(d["text"], d.get("title")), tokenizer, special)
-        clean_examples.append(Example(segmented, build(d, segmented), 1.0))
-    full = [e for e in clean_examples if len(e.targets.spans)]
-    empty = [e for e in clean_examples if not len(e.targets.spans)]
-    per_epoch = len(full) + round(len(empty) * arguments.empty_share)
-    tokens = sum(e.segmented.tokens for e in clean_examples) * per_epoch / len(clean_examples)
+        examples.append(Example(segmented, build(d, segmented)))
+    pools = [
+        ([e for e in examples[: len(own)] if len(e.targets.spans)], arguments.share),
+        ([e for e in examples[len(own) :] if len(e.targets.spans)], 1.0),
+        ([e for e in examples if not len(e.targets.spans)], arguments.empty_share),
+    ]
+    sizes = [round(len(pool) * share) for pool, share in pools]
+    tokens = sum(sum(e.segmented.tokens for e in pool) * share for pool, share in pools)
     total = round(arguments.epochs * tokens / arguments.batch_tokens)
-    print(
-        f"{len(full)} articles with events, {len(empty)} without; {tokens:.0f} tokens an epoch; {total} steps",
-        flush=True,
-    )
+    print(f"{sizes} own, extra and empty articles and {tokens:.0f} tokens an epoch; {total} steps", flush=True)
 
     model.encoder.words.requires_grad_(False)  # keeps the rare words' vectors where pretraining put them
     encoder = [p for n, p in model.named_parameters() if p.requires_grad and n.startswith("encoder.")]
@@ -199,8 +202,11 @@ def train(
     for epoch in range(1, arguments.epochs + 1):
         model.train()
         started, sums = time.perf_counter(), dict.fromkeys(("trigger", "status", "argument", "link", "name"), 0.0)
-        chosen = [_noisy(e, headlines, tokenizer, special, rng) for e in full]
-        chosen += [_noisy(e, headlines, tokenizer, special, rng) for e in rng.sample(empty, per_epoch - len(full))]
+        chosen = [
+            _noisy(e, headlines, tokenizer, special, rng)
+            for (pool, _), size in zip(pools, sizes, strict=True)
+            for e in rng.sample(pool, size)
+        ]
         for batch in batches(chosen, arguments.batch_tokens, rng):
             with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bfloat16):
                 windows = [w for e in batch for w in e.segmented.windows]
@@ -243,7 +249,7 @@ def _noisy(
     e: Example, headlines: list[str], tokenizer: Tokenizer, special: tuple[int, int], rng: random.Random
 ) -> Example:
     noisy = distort(e.segmented.article, headlines, rng)
-    return Example(*project(e.targets, e.segmented, noisy, tokenizer, special), e.weight)
+    return Example(*project(e.targets, e.segmented, noisy, tokenizer, special))
 
 
 def save(model: EventModel, source: Path, output: Path) -> None:
@@ -259,6 +265,9 @@ def save(model: EventModel, source: Path, output: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="annotated articles, JSONL")
+    parser.add_argument("--extra", type=Path, nargs="*", default=[], help="further annotated articles, JSONL")
+    parser.add_argument("--share", type=float, default=1.0, help="part of the --data articles seen an epoch")
+    parser.add_argument("--init", type=Path, help="folder of a trained model to go on from")
     parser.add_argument("--standoff", type=Path, nargs="*", default=[], help="annotations of articles in --texts")
     parser.add_argument("--texts", type=Path, nargs="*", default=[], help="articles without annotations, JSONL")
     parser.add_argument("--dev", type=Path, nargs="+", required=True, help="articles for early stopping")

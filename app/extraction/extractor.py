@@ -24,7 +24,8 @@ from app.extraction.values import EVENT_TYPES, Article, Document, EventType, Ext
 
 ALL_TYPES = frozenset(EVENT_TYPES)
 
-MAX_TRIGGERS = 2048  # far more than news holds; bounds the work on a text that is one trigger word over and over
+FLOOR = 0.05  # a trigger less likely than this is none, whatever confidence is asked for
+MAX_TRIGGERS = 1024  # far more than news holds; bounds the work on a text that is one trigger word over and over
 NEIGHBOURS = 48  # triggers of one type that each one is compared with
 SAMPLE = 1000  # code points that tell the language
 MAX_MENTIONS = 64  # mentions of participants of one event compared all with all
@@ -94,13 +95,14 @@ class Extractor:
     ) -> Extraction:
         """Decode, link and normalise one article, given the vectors of its windows in order."""
         thresholds = self._model.config.thresholds
-        floor = thresholds["trigger"] if min_confidence is None else min_confidence
+        least = thresholds["event"] if min_confidence is None else min_confidence
+        floor = max(FLOOR, min(least, thresholds["trigger"]))
         with self._timed("decode"):
             heads = Heads(self._model, segmented, encode.stitch(segmented, vectors))
             triggers = find_triggers(heads.triggers(), segmented, floor, ALL_TYPES if types is None else types)
             if len(triggers) > MAX_TRIGGERS:
-                least = sorted((t.score for t in triggers), reverse=True)[MAX_TRIGGERS - 1]
-                triggers = [t for t in triggers if t.score >= least][:MAX_TRIGGERS]
+                last = sorted((t.score for t in triggers), reverse=True)[MAX_TRIGGERS - 1]
+                triggers = [t for t in triggers if t.score >= last][:MAX_TRIGGERS]
             spans = np.array([(t.first, t.last) for t in triggers], np.int64).reshape(-1, 2)
             trigger_types = np.array([EVENT_TYPES.index(t.type) for t in triggers], np.int64)
             trigger_vectors = heads.trigger_vectors(spans, trigger_types)
@@ -117,6 +119,8 @@ class Extractor:
                 features = link.trigger_features(segmented, spans, left, right, overlap)
                 scores = heads.links(trigger_vectors, left, right, features)
                 for members in link.cluster(len(triggers), left, right, scores, thresholds["link"]):
+                    if max(triggers[m].score for m in members) < least:
+                        continue
                     own = [a for m in members for a in by_trigger[m]]
                     linked.append(
                         normalise.LinkedEvent(

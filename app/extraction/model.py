@@ -68,7 +68,14 @@ class EventConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         self.sep_id = sep_id
         self.model_name = model_name
         self.model_version = model_version
-        self.thresholds = {"trigger": 0.5, "argument": 0.4, "link": 0.5, "name": 0.5, **(thresholds or {})}
+        self.thresholds = {
+            "event": 0.5,
+            "trigger": 0.5,
+            "argument": 0.4,
+            "link": 0.5,
+            "name": 0.5,
+            **(thresholds or {}),
+        }
         super().__init__(**kwargs)
 
 
