@@ -16,7 +16,8 @@ RUN python -m venv .venv \
 COPY LICENSE ./
 COPY models models
 COPY app app
-RUN python -m compileall -q --invalidation-mode unchecked-hash app
+# A model fresh from training is readable to its owner alone.
+RUN python -m compileall -q --invalidation-mode unchecked-hash app && chmod -R a+rX app models LICENSE
 
 FROM ${BASE_IMAGE}
 RUN rm -rf /usr/local/lib/python3.11/site-packages/pip* /usr/local/bin/pip* /usr/local/lib/python3.11/ensurepip
