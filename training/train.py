@@ -23,8 +23,17 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from app.extraction import link
-from app.extraction.encode import Slice, by_trigger, load, look_around, pack, read_views, special_ids, stitch
-from app.extraction.labels import ARGUMENT_LABELS, SLOTS, slot_allowed
+from app.extraction.encode import (
+    Slice,
+    argument_logits,
+    by_trigger,
+    load,
+    look_around,
+    pack,
+    read_views,
+    special_ids,
+    stitch,
+)
 from app.extraction.model import EventModel, span_means
 from app.extraction.names import pair_features
 from app.extraction.segment import Segmented, load_tokenizer, segment
@@ -60,16 +69,6 @@ def gather(data: list[Path], standoff: list[Path], texts: list[Path]) -> list[Go
     return documents
 
 
-def disallowed() -> Tensor:
-    """True where an event type cannot have a label, [types, labels]."""
-    table = torch.zeros(len(EVENT_TYPES), len(ARGUMENT_LABELS), dtype=torch.bool)
-    for t, kind in enumerate(EVENT_TYPES):
-        for s, (group, name) in enumerate(SLOTS):
-            if not slot_allowed(kind, group, name):
-                table[t, 1 + s] = table[t, 1 + len(SLOTS) + s] = True
-    return table
-
-
 def losses(model: EventModel, vectors: Tensor, example: Example, rng: random.Random) -> dict[str, Tensor]:
     """The loss of each head on one document's vectors, [tokens, hidden]."""
     seg, targets = example.segmented, example.targets
@@ -91,7 +90,7 @@ def losses(model: EventModel, vectors: Tensor, example: Example, rng: random.Ran
     statuses = model.status_logits(span_means(read, views.triggers))
     out["status"] = F.cross_entropy(statuses, torch.from_numpy(targets.statuses), reduction="sum")
     owner = torch.repeat_interleave(torch.tensor(views.lengths))
-    logits = model.argument_logits(read).float().masked_fill(disallowed()[types][owner], -1e4)
+    logits = argument_logits(model, read, views, types.numpy())
     labels = torch.from_numpy(targets.argument_labels)[owner, views.index]
     out["argument"] = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
     slices = by_trigger(views, logits.detach().softmax(-1).numpy())

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from app.extraction.labels import disallowed
 from app.extraction.model import EventConfig, EventModel, distance_buckets, sentence_buckets, span_means
 from app.extraction.segment import Segmented, Window
 from app.extraction.values import STATUSES
@@ -99,7 +100,8 @@ class Heads:
             part = slice(first, first + _AT_ONCE)
             views = look_around(spans[part], types[part], self._sentences, self._title)
             read = read_views(self._model, self._tokens, views)
-            slices += by_trigger(views, _numpy(self._model.argument_logits(read).softmax(-1)), first)
+            labels = argument_logits(self._model, read, views, types[part]).softmax(-1)
+            slices += by_trigger(views, _numpy(labels), first)
             statuses.append(_numpy(self._model.status_logits(span_means(read, views.triggers)).softmax(-1)))
         return slices, np.concatenate(statuses)
 
@@ -153,6 +155,13 @@ def look_around(spans: Ints, types: Ints, sentences: Ints, title: int) -> Views:
 def read_views(model: EventModel, tokens: Tensor, views: Views) -> Tensor:
     """The document's tokens [tokens, hidden] as re-read for each view, [rows, hidden]."""
     return model.read(tokens[views.index], views.marks, views.distance, views.sentence, views.lengths)
+
+
+def argument_logits(model: EventModel, read: Tensor, views: Views, types: Ints) -> Tensor:
+    """Logits [rows, argument labels] of what `read_views` gives, without those labels that the types cannot have."""
+    owner = torch.repeat_interleave(torch.tensor(views.lengths))
+    barred = torch.from_numpy(disallowed()[types])[owner]
+    return model.argument_logits(read).float().masked_fill(barred, -1e4)
 
 
 def by_trigger(views: Views, labels: Floats, first: int = 0) -> list[Slice]:

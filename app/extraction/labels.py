@@ -32,6 +32,12 @@ def slot_allowed(event_type: EventType, group: str, name: str) -> bool:
     return True
 
 
+def disallowed() -> npt.NDArray[np.bool_]:
+    """True where an event type cannot have an argument label, [types, labels]."""
+    slots = [[not slot_allowed(kind, group, name) for group, name in SLOTS] for kind in EVENT_TYPES]
+    return np.array([[False, *row, *row] for row in slots])
+
+
 def group_probabilities(labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Label probabilities [..., labels] to those of the slot groups, B and I together, [..., groups]."""
     slots = labels[..., 1 : 1 + len(SLOTS)] + labels[..., 1 + len(SLOTS) :]
