@@ -42,7 +42,6 @@ class _Filler:
     slot: tuple[str, str]
     spans: tuple[TokenSpan, ...]  # proper occurrences
     loose: tuple[TokenSpan, ...]  # occurrences that mean it only nearby
-    blurred: tuple[TokenSpan, ...]  # tokens of which the annotation habits differ
 
 
 def build(document: Gold, segmented: Segmented) -> Targets:
@@ -111,28 +110,23 @@ def _fillers(event: Gold, segmented: Segmented) -> list[_Filler]:
     fillers = [
         *(_named(("participant", item["role"]), item, segmented) for item in event["participants"]),
         *(_named(("location", "location"), item, segmented) for item in event["locations"]),
-        *(_Filler(slot, _occurrences(segmented, phrase), (), ()) for slot, phrase in phrases),
+        *(_Filler(slot, _occurrences(segmented, phrase), ()) for slot, phrase in phrases),
     ]
     return [f for f in fillers if f.slot in SLOTS]
 
 
 def _named(slot: tuple[str, str], item: Gold, segmented: Segmented) -> _Filler:
+    """The occurrences of a name and its aliases, without the titles that stand right before a name."""
     taken: list[TokenSpan] = []
     loose: list[TokenSpan] = []
-    blurred: list[TokenSpan] = []
-    aliases = sorted({item["name"], *item["aliases"]}, key=lambda a: (a != item["name"], -len(a)))
-    for alias in aliases:
+    for alias in sorted({item["name"], *item["aliases"]}, key=lambda a: (a != item["name"], -len(a))):
         proper = is_proper(alias) or alias == item["name"]
         for span in _occurrences(segmented, alias):
-            inner = [t for t in taken + loose if t[0] <= span[1] and span[0] <= t[1]]
-            if inner:
-                if not any(t[0] <= span[0] and span[1] <= t[1] for t in inner):
-                    blurred.append(span)
-            elif not proper and any(t[0] == span[1] + 1 for t in taken):
-                blurred.append(span)  # a title right before its name
-            else:
+            overlaps = any(t[0] <= span[1] and span[0] <= t[1] for t in taken + loose)
+            before_name = not proper and any(t[0] == span[1] + 1 for t in taken)
+            if not overlaps and not before_name:
                 (taken if proper else loose).append(span)
-    return _Filler(slot, tuple(taken), tuple(loose), tuple(blurred))
+    return _Filler(slot, tuple(taken), tuple(loose))
 
 
 def _paint(row: Ints, trigger: TokenSpan, fillers: list[tuple[_Filler, list[TokenSpan]]], segmented: Segmented) -> None:
@@ -154,8 +148,6 @@ def _paint(row: Ints, trigger: TokenSpan, fillers: list[tuple[_Filler, list[Toke
                 chosen.append((span, filler.slot))
             elif abs(segmented.sentences[span[0]] - here) <= BLURRED or span[0] < segmented.title_tokens:
                 _ignore(row, span)
-        for span in filler.blurred:
-            _ignore(row, span)
     for (first, last), (group, name) in chosen:
         if (row[first : last + 1] > 0).any():
             continue

@@ -16,6 +16,9 @@ Floats = npt.NDArray[np.float32]
 
 MAX_ARGUMENTS = 96  # of one trigger; far more than news holds
 
+_NAMED = ("participant", "location")
+_GAP = 3  # tokens that may be missing within a name
+
 _TYPES = len(EVENT_TYPES)
 _SLOTS = len(SLOTS)
 
@@ -119,7 +122,7 @@ def find_arguments(
             breaks = border | np.concatenate([[True], kinds[1:] != kinds[:-1]]) | (
                 begin.sum(axis=1) > within.sum(axis=1)
             )  # fmt: skip
-            runs = list(_runs(peaks >= threshold, breaks))
+            runs = _bridge(list(_runs(peaks >= threshold, breaks)), kinds, index, segmented)
             if len(runs) > MAX_ARGUMENTS:
                 likeliest = sorted(runs, key=lambda run: -float(peaks[run[0] : run[1] + 1].max()))
                 runs = sorted(likeliest[:MAX_ARGUMENTS])
@@ -135,3 +138,23 @@ def find_arguments(
                     low, high = _whole_words(segmented, int(index[first]), int(index[last]))
                     found.append(Argument(number, low, high, group, scores))
     return found
+
+
+def _bridge(runs: list[tuple[int, int]], kinds: Ints, index: Ints, segmented: Segmented) -> list[tuple[int, int]]:
+    """Joins the runs of one name: two of one group with nothing but a few capitalised words between them."""
+    joined: list[tuple[int, int]] = []
+    for first, last in runs:
+        before = joined[-1][1] if joined else first
+        if (
+            SLOT_GROUPS[int(kinds[first])] in _NAMED
+            and before < first <= before + 1 + _GAP
+            and kinds[before] == kinds[first]
+            and index[first] - index[before] == first - before
+            and segmented.sentences[index[first]] == segmented.sentences[index[before]]
+            and all(segmented.surface(int(t), int(t))[0].isupper() for t in index[before + 1 : first + 1])
+            and segmented.surface(int(index[before]), int(index[before])).isalnum()
+        ):
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return joined
