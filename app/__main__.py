@@ -149,7 +149,7 @@ def _extract_here(query: Query) -> tuple[Extraction, ModelInfo]:
 
     try:
         extractor = load_extractor(settings, lambda stage, seconds: None)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever a broken folder makes the libraries raise
         raise CommandError(f"the model in {settings.model_dir} cannot be loaded: {error}", FAILED) from None
     segmented = extractor.segment(query.article)
     vectors = [vector for window in segmented.windows for vector in extractor.encode([window])]

@@ -121,10 +121,11 @@ def test_bad_input_is_told_without_a_trace(
     assert captured.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("kind", [OSError, ValueError, RuntimeError])
 def test_model_that_cannot_be_loaded(
-    article: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: type[Exception], article: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("app.main.load_extractor", FakeExtractor(load_error=OSError("no config.json")).load)
+    monkeypatch.setattr("app.main.load_extractor", FakeExtractor(load_error=kind("no config.json")).load)
     monkeypatch.setenv("EVENTS_MODEL_DIR", "elsewhere")
     assert main(["extract", article]) == 1
     assert capsys.readouterr().err == "error: the model in elsewhere cannot be loaded: no config.json\n"
