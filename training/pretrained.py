@@ -47,7 +47,7 @@ def initialise(encoder: str, layers: int = 0) -> tuple[EventModel, Path]:
         sep_id=vocabulary[sep],
     )
     model = EventModel(config)
-    state = _rename(_weights(source), kept, mpnet)
+    state = rename(_weights(source), kept, mpnet)
     for name in ("shapes", "gaps"):
         state[f"{name}.weight"] = torch.zeros_like(getattr(model.encoder, name).weight)
     model.encoder.load_state_dict(state)
@@ -60,7 +60,8 @@ def initialise(encoder: str, layers: int = 0) -> tuple[EventModel, Path]:
     return model, source
 
 
-def _rename(old: dict[str, Tensor], kept: list[int], mpnet: bool) -> dict[str, Tensor]:
+def rename(old: dict[str, Tensor], kept: list[int], mpnet: bool) -> dict[str, Tensor]:
+    """The parameters of a BERT or MPNet encoder under the names of our own; layer i is the old layer kept[i]."""
     words = old["embeddings.word_embeddings.weight"]
     if not mpnet:
         words = words + old["embeddings.token_type_embeddings.weight"][0]

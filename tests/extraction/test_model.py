@@ -1,0 +1,198 @@
+"""The network against Hugging Face's own encoders, its buckets, and its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from small_model import small_config, small_model
+from torch import Tensor
+from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel
+
+from app.extraction.labels import ARGUMENT_LABELS, SLOTS, TRIGGER_LABELS, disallowed, group_probabilities, slot_allowed
+from app.extraction.model import (
+    DISTANCES,
+    SENTENCES,
+    Encoder,
+    EventConfig,
+    EventModel,
+    distance_buckets,
+    sentence_buckets,
+    span_means,
+)
+from app.extraction.values import EVENT_TYPES, ROLES
+from training.pretrained import rename
+
+SIZES: dict[str, Any] = {"vocab_size": 50, "hidden_size": 24, "intermediate_size": 40}
+LENGTHS = [3, 1, 200, 17]
+
+
+def encoder_of(theirs: torch.nn.Module, config: EventConfig, kept: list[int], mpnet: bool) -> Encoder:
+    encoder = Encoder(config)
+    state = rename({k: v for k, v in theirs.state_dict().items() if "pooler" not in k}, kept, mpnet)
+    for name in ("shapes", "gaps"):
+        state[f"{name}.weight"] = torch.zeros_like(getattr(encoder, name).weight)
+    encoder.load_state_dict(state)
+    return encoder.train(False)
+
+
+def compare(theirs: torch.nn.Module, ours: Encoder, first_id: int) -> None:
+    ids = torch.randint(first_id, 50, (sum(LENGTHS),))
+    zeros = torch.zeros_like(ids)
+    with torch.inference_mode():
+        packed = ours(ids, zeros, zeros, LENGTHS)
+        for window, wanted in zip(torch.split(ids, LENGTHS), torch.split(packed, LENGTHS), strict=True):
+            torch.testing.assert_close(
+                theirs(window[None]).last_hidden_state[0], wanted, rtol=1e-4, atol=1e-5, check_stride=False
+            )
+
+
+@pytest.mark.parametrize("kept", [[0, 1, 2], [0, 2]])
+def test_equals_bert(kept: list[int]) -> None:
+    torch.manual_seed(1)
+    theirs = BertModel(
+        BertConfig(
+            **SIZES, num_hidden_layers=3, num_attention_heads=3, max_position_embeddings=256, initializer_range=0.5
+        )
+    ).eval()  # type: ignore[no-untyped-call]
+    config = EventConfig(**SIZES, num_layers=len(kept), num_heads=3, max_positions=256)
+    ours = encoder_of(theirs, config, kept, mpnet=False)
+    theirs.encoder.layer = torch.nn.ModuleList(theirs.encoder.layer[k] for k in kept)
+    compare(theirs, ours, 0)
+
+
+def test_equals_mpnet() -> None:
+    torch.manual_seed(2)
+    theirs = MPNetModel(
+        MPNetConfig(
+            **SIZES, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=258, initializer_range=0.5
+        )
+    ).eval()  # type: ignore[no-untyped-call]
+    config = EventConfig(
+        **SIZES,
+        num_layers=2,
+        num_heads=3,
+        max_positions=258,
+        first_position=2,
+        relative_buckets=32,
+        layer_norm_eps=1e-12,
+    )
+    compare(theirs, encoder_of(theirs, config, [0, 1], mpnet=True), 2)  # their 1 is padding
+
+
+def test_shapes_and_gaps_say_something() -> None:
+    model = small_model()
+    ids = torch.arange(100, 130)
+    zeros = torch.zeros_like(ids)
+    with torch.inference_mode():
+        plain = model(ids, zeros, zeros, [30])
+        assert not torch.equal(plain, model(ids, zeros + 2, zeros, [30]))
+        assert not torch.equal(plain, model(ids, zeros, zeros + 1, [30]))
+
+
+def test_loads_from_its_folder_alone(tmp_path: Path) -> None:
+    model = small_model()
+    model.config.thresholds["event"] = 0.25
+    model.config.model_name = "small"
+    model.save_pretrained(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+    loaded = EventModel.from_pretrained(tmp_path, local_files_only=True)
+    assert loaded.config.thresholds == model.config.thresholds
+    assert loaded.config.model_name == "small"
+    wanted, found = model.state_dict(), loaded.state_dict()
+    assert list(wanted) == list(found)
+    assert all(torch.equal(wanted[k], found[k]) for k in wanted)
+    with safe_open(tmp_path / "model.safetensors", "pt") as stored:
+        assert sorted(stored.keys()) == sorted(wanted)
+
+
+def test_thresholds_have_defaults_that_a_config_can_change() -> None:
+    assert small_config().thresholds["link"] == 0.5
+    changed = EventConfig(thresholds={"link": 0.75})
+    assert changed.thresholds == {**small_config().thresholds, "link": 0.75}
+
+
+def test_span_means() -> None:
+    tokens = torch.randn(40, 6)
+    spans = torch.tensor([[0, 0], [0, 39], [5, 9], [7, 12], [39, 39], [5, 9]])
+    wanted = torch.stack([tokens[a : b + 1].mean(0) for a, b in spans.tolist()])
+    torch.testing.assert_close(span_means(tokens, spans), wanted)
+    assert span_means(tokens, spans[:0]).shape == (0, 6)
+
+
+def test_span_means_pass_gradients_on() -> None:
+    tokens = torch.randn(5, 2, requires_grad=True)
+    span_means(tokens, torch.tensor([[1, 2], [2, 2]])).sum().backward()  # type: ignore[no-untyped-call]
+    assert tokens.grad is not None
+    assert tokens.grad[:, 0].tolist() == [0.0, 0.5, 1.5, 0.0, 0.0]
+
+
+def test_distance_buckets() -> None:
+    offsets = torch.arange(-800, 801)
+    buckets = distance_buckets(offsets)
+    half = DISTANCES // 2
+    assert buckets.min() >= 0
+    assert buckets.max() < DISTANCES
+    assert (buckets.diff() >= 0).all()
+    assert torch.equal(buckets - half, -(buckets.flip(0) - half))
+    assert buckets[800 - 5 : 800 + 6].tolist() == list(range(half - 5, half + 6))
+    assert len(set(buckets.tolist())) == DISTANCES
+
+
+def test_sentence_buckets() -> None:
+    assert sentence_buckets(torch.tensor([-99, -5, -4, -1, 0, 1, 4, 5, 99])).tolist() == [0, 0, 0, 3, 4, 5, 8, 8, 8]
+    assert SENTENCES == 9
+
+
+def heads(model: EventModel, tokens: Tensor) -> list[Tensor]:
+    spans = torch.tensor([[1, 2], [4, 4]])
+    triggers = model.trigger_vectors(tokens, spans, torch.tensor([0, 2]))
+    features = torch.zeros(1, 8)
+    return [
+        model.trigger_logits(tokens),
+        model.status_logits(triggers),
+        model.link_logits(triggers[:1], triggers[1:], features),
+        model.name_logits(tokens[:1], tokens[1:2], features),
+    ]
+
+
+def test_heads_have_the_shapes_of_the_ontology() -> None:
+    shapes = [tuple(t.shape) for t in heads(small_model(), torch.randn(6, 32))]
+    assert shapes == [(6, 1 + 2 * len(EVENT_TYPES)), (2, 5), (1,), (1,)]
+
+
+def test_links_do_not_depend_on_the_order_of_a_pair() -> None:
+    model = small_model()
+    a, b, features = torch.randn(3, 32), torch.randn(3, 32), torch.rand(3, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.link_logits(a, b, features), model.link_logits(b, a, features))
+        torch.testing.assert_close(model.name_logits(a, b, features), model.name_logits(b, a, features))
+
+
+def test_labels_follow_the_ontology() -> None:
+    assert len(set(TRIGGER_LABELS)) == 7
+    assert len(set(ARGUMENT_LABELS)) == 1 + 2 * len(SLOTS)
+    for kind in EVENT_TYPES:
+        allowed = {name for group, name in SLOTS if group == "participant" and slot_allowed(kind, group, name)}
+        assert allowed == set(ROLES[kind])
+    assert not slot_allowed("visit", "amount", "total")
+    assert not slot_allowed("meeting", "purpose", "purpose")
+    assert not slot_allowed("meeting", "date", "target")
+    assert slot_allowed("budget_commitment", "date", "target")
+    assert slot_allowed("visit", "location", "location")
+    table = disallowed()
+    for t, kind in enumerate(EVENT_TYPES):
+        for label, barred in zip(ARGUMENT_LABELS, table[t], strict=True):
+            assert barred == (label != "O" and not slot_allowed(kind, *label[2:].split("-")))
+
+
+def test_group_probabilities_sum_begin_and_inside() -> None:
+    labels = np.zeros((2, len(ARGUMENT_LABELS)), np.float32)
+    labels[0, ARGUMENT_LABELS.index("B-participant-host")] = 0.25
+    labels[0, ARGUMENT_LABELS.index("I-participant-visitor")] = 0.5
+    labels[1, ARGUMENT_LABELS.index("I-purpose-purpose")] = 1.0
+    assert group_probabilities(labels).tolist() == [[0.75, 0, 0, 0, 0], [0, 0, 0, 0, 1.0]]
