@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from app.extraction.labels import disallowed
@@ -33,7 +34,19 @@ _FEWEST = 16  # below this many rows a float32 product may sum in another order
 
 def load(model_dir: Path, dtype: Dtype) -> EventModel:
     """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken."""
-    model: EventModel = EventModel.from_pretrained(model_dir, local_files_only=True, dtype=torch.float32)
+    try:
+        loading: Any = EventModel.from_pretrained(
+            model_dir, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        )
+    except SafetensorError as error:
+        raise ValueError(f"the weights in the model folder {model_dir.name} are broken: {error}") from error
+    model: EventModel = loading[0]
+    report = loading[1]
+    if report["missing_keys"] or report["unexpected_keys"]:
+        wrong = sorted({*report["missing_keys"], *report["unexpected_keys"]})
+        raise ValueError(
+            f"the weights in the model folder {model_dir.name} are of another model: {', '.join(wrong[:4])}"
+        )
     model.encoder.to(getattr(torch, dtype))
     model.reader.to(getattr(torch, dtype))
     model.train(False)
