@@ -69,6 +69,7 @@ _PERSON_TITLES = frozenset(
     pope cardinal archbishop bishop reverend rev rabbi imam ayatollah commissioner chairperson ceo spokesman spokeswoman
     president-elect lieutenant deputy counterpart candidate lawmaker coach""".split()
 )
+_ALSO_NAMES = frozenset("gen sen rep maj col".split())  # given names too, where no dot tells the title
 _CROWNED = frozenset("king queen prince princess pope emir sultan sheikh".split())
 _ORGANIZATION_NOUNS = frozenset(
     """ministry department council committee commission parliament congress senate house cabinet government party union
@@ -90,6 +91,7 @@ _NO_NAME = frozenset(
     thursday friday saturday sunday january february march april may june july august september october november
     december he she his her they their it its this that these us uk u.s american british french german russian chinese
     japanese indian republican republicans democrat democrats democratic senators says said meanwhile however
+    then yesterday today later earlier also both since
     """.split()
 )
 _LINKING = frozenset("al bin ibn van von de da di dos del della la le el der den ben abu y e".split())
@@ -99,6 +101,8 @@ def strip_titles(name: str) -> str:
     """The name behind titles that stand before it ("Defense Minister Gen Nakatani" to "Gen Nakatani")."""
     tokens = name.split()
     last = max((i for i, t in enumerate(tokens[:-1]) if t.lower().strip(".,") in _PERSON_TITLES), default=-1)
+    if last == len(tokens) - 2 and tokens[last].lower() in _ALSO_NAMES:
+        last -= 1
     rest = tokens[last + 1 :]
     plain = [t for t in rest if t[0].isupper() or t.lower() in _LINKING]
     if last < 0 or len(plain) < len(rest) or rest[-1].lower() in _ORGANIZATION_NOUNS:
@@ -127,12 +131,13 @@ def fullest(mentions: Sequence[str], texts: Sequence[str]) -> str:
 def _before(name: str, text: str) -> Iterator[list[str]]:
     """The words that stand before a name in its line and clause, at each of its first places in the text."""
     last = 0
-    for match in islice(re.finditer(rf"(?<=[ \t]){re.escape(name)}(?!\w)", text), _PLACES):
+    for match in islice(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text), _PLACES):
         start = max(last, match.start() - _BEFORE)
-        tokens = _CLAUSE_END.split(text[start : match.start()])[-1].split()
-        cut = start > 0 and not text[start - 1].isspace() and not text[start].isspace()
-        yield tokens[1:] if cut else tokens
         last = match.end()
+        if text[start : match.start()].endswith((" ", "\t")):
+            tokens = _CLAUSE_END.split(text[start : match.start()])[-1].split()
+            cut = start > 0 and not text[start - 1].isspace() and not text[start].isspace()
+            yield tokens[1:] if cut else tokens
 
 
 def _name_part(before: list[str]) -> list[str]:
