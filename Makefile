@@ -55,7 +55,7 @@ lint: $(DEV) ## Check style and types
 
 .PHONY: train
 train: $(DEV) $(ENCODER) ## Train into OUTPUT=build/model; EXTRA_DATA=, EXTRA_DEV=, TEXTS= name further files
-	$(BIN)/python -m training.train --data corpus/train.jsonl $(EXTRA_DATA) \
+	$(BIN)/python -m training.train --data corpus/train.jsonl $(if $(EXTRA_DATA),--extra $(EXTRA_DATA)) \
 		--dev corpus/dev-written.jsonl $(EXTRA_DEV) --output '$(OUTPUT)' \
 		$(if $(TEXTS),--standoff corpus/real-standoff.jsonl --texts $(TEXTS)) $(TRAIN_ARGS)
 

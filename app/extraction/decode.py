@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,18 +97,21 @@ def _whole_words(segmented: Segmented, first: int, last: int) -> tuple[int, int]
 
 
 def _joined(segmented: Segmented, token: int) -> bool:
-    """True if this token goes on with the word of the token before."""
-    return (
-        segmented.starts[token] <= segmented.ends[token - 1]  # several tokens can share one character
-        and segmented.surface(token, token)[:1].isalnum()
-        and segmented.surface(token - 1, token - 1)[:1].isalnum()
-    )
+    """True if this token goes on with the word of the token before; a hyphen inside a word is part of it."""
+    if segmented.starts[token] > segmented.ends[token - 1]:  # several tokens can share one character
+        return False
+    left, right = (segmented.surface(t, t)[:1] for t in (token - 1, token))
+    return (left.isalnum() or left == "-") and (right.isalnum() or right == "-")
 
 
 def find_arguments(
-    slices: list[tuple[slice, Ints, Floats]], triggers: list[Trigger], segmented: Segmented, threshold: float
+    slices: list[tuple[slice, Ints, Floats]],
+    triggers: list[Trigger],
+    segmented: Segmented,
+    thresholds: Mapping[str, float],
 ) -> list[Argument]:
-    """The arguments of each trigger whose group is likelier than ``threshold``, by trigger and position."""
+    """The arguments of each trigger that reach the threshold of their slot group, by trigger and position."""
+    least = np.array([thresholds[group] for group in SLOT_GROUPS])
     found = []
     for which, index, labels in slices:
         groups = group_probabilities(labels)
@@ -122,7 +125,7 @@ def find_arguments(
             breaks = border | np.concatenate([[True], kinds[1:] != kinds[:-1]]) | (
                 begin.sum(axis=1) > within.sum(axis=1)
             )  # fmt: skip
-            runs = _bridge(list(_runs(peaks >= threshold, breaks)), kinds, index, segmented)
+            runs = _bridge(list(_runs(peaks >= least[kinds], breaks)), kinds, index, segmented)
             if len(runs) > MAX_ARGUMENTS:
                 likeliest = sorted(runs, key=lambda run: -float(peaks[run[0] : run[1] + 1].max()))
                 runs = sorted(likeliest[:MAX_ARGUMENTS])

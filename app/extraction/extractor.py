@@ -107,7 +107,7 @@ class Extractor:
             trigger_types = np.array([EVENT_TYPES.index(t.type) for t in triggers], np.int64)
             trigger_vectors = heads.trigger_vectors(spans, trigger_types)
             slices, statuses = heads.read(spans, trigger_types)
-            arguments = find_arguments(slices, triggers, segmented, thresholds["argument"])
+            arguments = find_arguments(slices, triggers, segmented, thresholds)
         with self._timed("link"):
             linked = []
             by_trigger: list[list[Argument]] = [[] for _ in triggers]

@@ -20,12 +20,16 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from app.extraction import link, names
-from app.extraction.labels import ARGUMENT_LABELS, TRIGGER_LABELS
+from app.extraction.labels import ARGUMENT_LABELS, SLOT_GROUPS, TRIGGER_LABELS
 from app.extraction.segment import GAPS, SHAPES
 from app.extraction.values import EVENT_TYPES, STATUSES
 
 DISTANCES = 27  # signed logarithmic buckets of the distance in tokens
 SENTENCES = 9  # signed distance in sentences, clipped
+
+
+THRESHOLDS = ("event", "trigger", "link", "name", *SLOT_GROUPS)
+"""What the configuration holds a least probability for."""
 
 
 class EventConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
@@ -68,14 +72,7 @@ class EventConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         self.sep_id = sep_id
         self.model_name = model_name
         self.model_version = model_version
-        self.thresholds = {
-            "event": 0.5,
-            "trigger": 0.5,
-            "argument": 0.4,
-            "link": 0.5,
-            "name": 0.5,
-            **(thresholds or {}),
-        }
+        self.thresholds = {**dict.fromkeys(THRESHOLDS, 0.5), **(thresholds or {})}
         super().__init__(**kwargs)
 
 
