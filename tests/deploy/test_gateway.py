@@ -116,6 +116,16 @@ def gateway(
         yield it
 
 
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="no haproxy on PATH")
+def test_haproxy_takes_the_example_as_it_stands() -> None:
+    """With the names of pods, which the other tests put addresses in place of."""
+    check = subprocess.run(
+        ["haproxy", "-c", "-f", str(GATEWAYS / "haproxy.cfg")], capture_output=True, text=True, check=False
+    )
+    assert check.returncode == 0, check.stderr
+    assert "[WARNING]" not in check.stderr
+
+
 def test_service_is_found_under_its_prefix_only(gateway: Gateway) -> None:
     with gateway.client() as http, Client(gateway.url) as client:
         assert len(client.extract("Rossi met").events) == 1
