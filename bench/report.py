@@ -220,7 +220,7 @@ def write(report: Report, folder: Path) -> None:
     """Puts `bench.json`, `bench.md` and the plots into a folder."""
     told = [asdict(target) | {"met": target.met} for target in targets(report)]
     content = {"targets": told, "warnings": warnings(report), **asdict(report)}
-    (folder / "bench.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / "bench.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     (folder / "bench.md").write_text(markdown(report))
     plots(report, folder)
 
