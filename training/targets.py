@@ -20,7 +20,6 @@ TokenSpan = tuple[int, int]  # first and last token, both inclusive
 
 IGNORE = -100
 BLURRED = 1  # sentences to each side in which other occurrences are left out of the loss; further off they are none
-NEAR = 2  # sentences within which a description ("the minister") is taken to mean the participant
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,8 +39,7 @@ class Targets:
 @dataclass(frozen=True, slots=True)
 class _Filler:
     slot: tuple[str, str]
-    spans: tuple[TokenSpan, ...]  # proper occurrences
-    loose: tuple[TokenSpan, ...]  # occurrences that mean it only nearby
+    spans: tuple[TokenSpan, ...]  # its occurrences
 
 
 def build(document: Gold, segmented: Segmented) -> Targets:
@@ -68,7 +66,7 @@ def build(document: Gold, segmented: Segmented) -> Targets:
         members = [f for f, p in zip(fillers, event["participants"], strict=False)]
         ids = [identity.setdefault(p["name"].lower(), len(identity)) for p in event["participants"]]
         rivals.update((a, b) for a in ids for b in ids if a != b)
-        people.extend((s, i) for f, i in zip(members, ids, strict=True) for s in (*f.spans, *f.loose))
+        people.extend((s, i) for f, i in zip(members, ids, strict=True) for s in f.spans)
     for k, fillers_of in painted.items():
         _paint(arguments[k], spans[k], fillers_of, segmented)
     return Targets(
@@ -110,39 +108,39 @@ def _fillers(event: Gold, segmented: Segmented) -> list[_Filler]:
     fillers = [
         *(_named(("participant", item["role"]), item, segmented) for item in event["participants"]),
         *(_named(("location", "location"), item, segmented) for item in event["locations"]),
-        *(_Filler(slot, _occurrences(segmented, phrase), ()) for slot, phrase in phrases),
+        *(_Filler(slot, _occurrences(segmented, phrase)) for slot, phrase in phrases),
     ]
     return [f for f in fillers if f.slot in SLOTS]
 
 
 def _named(slot: tuple[str, str], item: Gold, segmented: Segmented) -> _Filler:
     """The occurrences of a name and its aliases, without the titles that stand right before a name."""
-    taken: list[TokenSpan] = []
-    loose: list[TokenSpan] = []
+    proper: list[TokenSpan] = []
+    descriptions: list[TokenSpan] = []
     for alias in sorted({item["name"], *item["aliases"]}, key=lambda a: (a != item["name"], -len(a))):
-        proper = is_proper(alias) or alias == item["name"]
+        home = proper if is_proper(alias) or alias == item["name"] else descriptions
         for span in _occurrences(segmented, alias):
-            overlaps = any(t[0] <= span[1] and span[0] <= t[1] for t in taken + loose)
-            before_name = not proper and any(t[0] == span[1] + 1 for t in taken)
+            overlaps = any(t[0] <= span[1] and span[0] <= t[1] for t in proper + descriptions)
+            before_name = home is descriptions and any(t[0] == span[1] + 1 for t in proper)
             if not overlaps and not before_name:
-                (taken if proper else loose).append(span)
-    return _Filler(slot, tuple(taken), tuple(loose))
+                home.append(span)
+    return _Filler(slot, (*proper, *descriptions))
 
 
 def _paint(row: Ints, trigger: TokenSpan, fillers: list[tuple[_Filler, list[TokenSpan]]], segmented: Segmented) -> None:
-    """Labels what fills a slot near this trigger; occurrences elsewhere are left out of the loss."""
+    """Labels what fills a slot in the trigger's sentence or stands closest to it of all the event's triggers.
+
+    Other occurrences in the title and in the sentences around are left out of the loss; those further off fill nothing.
+    """
     chosen: list[tuple[TokenSpan, tuple[str, str]]] = []
     for filler, mentions in fillers:
-        spans = [*filler.spans, *filler.loose]
         best = min(
-            ((_distance(m, s), m, s) for m in mentions for s in spans if s[0] >= segmented.title_tokens),
+            ((_distance(m, s), m, s) for m in mentions for s in filler.spans if s[0] >= segmented.title_tokens),
             default=None,
         )
         here = segmented.sentences[trigger[0]]
-        for span in spans:
+        for span in filler.spans:
             near = segmented.sentences[span[0]] == here and span[0] >= segmented.title_tokens
-            if span in filler.loose and abs(segmented.sentences[span[0]] - here) > NEAR:
-                near = False
             closest = best is not None and best[1] == trigger and best[2] == span
             if near or closest:
                 chosen.append((span, filler.slot))

@@ -24,7 +24,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from app.extraction import link
 from app.extraction.encode import (
-    Slice,
     argument_logits,
     by_trigger,
     load,
@@ -34,6 +33,7 @@ from app.extraction.encode import (
     special_ids,
     stitch,
 )
+from app.extraction.link import Slice
 from app.extraction.model import EventModel, span_means
 from app.extraction.names import pair_features
 from app.extraction.segment import Segmented, load_tokenizer, segment

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from app.extraction.labels import SLOT_GROUPS, SLOTS, group_probabilities, slot_allowed
+from app.extraction.link import Floats, Slice
 from app.extraction.segment import Ints, Segmented
 from app.extraction.values import EVENT_TYPES, EventType
-
-Floats = npt.NDArray[np.float32]
 
 MAX_ARGUMENTS = 96  # of one trigger; far more than news holds
 
@@ -70,9 +69,13 @@ def find_triggers(
 def _split(kinds: Ints, begin: Floats, inside: Floats) -> npt.NDArray[np.bool_]:
     """True at tokens that cannot go on with the run before them."""
     rows = np.arange(len(kinds))
-    starts = begin[rows, kinds] > inside[rows, kinds]
+    return _changes(kinds) | (begin[rows, kinds] > inside[rows, kinds])
+
+
+def _changes(kinds: Ints) -> npt.NDArray[np.bool_]:
+    """True at the first token and wherever the kind is another one than before."""
     changes: npt.NDArray[np.bool_] = np.concatenate([[True], kinds[1:] != kinds[:-1]])
-    return starts | changes
+    return changes
 
 
 def _runs(inside: npt.NDArray[np.bool_], breaks: npt.NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
@@ -105,7 +108,7 @@ def _joined(segmented: Segmented, token: int) -> bool:
 
 
 def find_arguments(
-    slices: list[tuple[slice, Ints, Floats]],
+    slices: list[Slice],
     triggers: list[Trigger],
     segmented: Segmented,
     thresholds: Mapping[str, float],
@@ -122,9 +125,7 @@ def find_arguments(
             begin, within = labels[row, :, 1 : 1 + _SLOTS], labels[row, :, 1 + _SLOTS :]
             kinds = groups[row].argmax(axis=1)
             peaks = groups[row].max(axis=1)
-            breaks = border | np.concatenate([[True], kinds[1:] != kinds[:-1]]) | (
-                begin.sum(axis=1) > within.sum(axis=1)
-            )  # fmt: skip
+            breaks = border | _changes(kinds) | (begin.sum(axis=1) > within.sum(axis=1))
             runs = _bridge(list(_runs(peaks >= least[kinds], breaks)), kinds, index, segmented)
             if len(runs) > MAX_ARGUMENTS:
                 likeliest = sorted(runs, key=lambda run: -float(peaks[run[0] : run[1] + 1].max()))

@@ -12,24 +12,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from app.extraction.labels import disallowed
+from app.extraction.link import Floats, Slice
 from app.extraction.model import EventConfig, EventModel, distance_buckets, sentence_buckets, span_means
-from app.extraction.segment import Segmented, Window
+from app.extraction.segment import Ints, Segmented, Window
 from app.extraction.values import STATUSES
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-Slice = tuple[slice, Ints, Floats]
 Dtype = Literal["float32", "bfloat16"]
 
 REACH = 128  # tokens to each side of a trigger in which its arguments are sought
 _AT_ONCE = 16  # triggers re-read in one go, so that memory stays bounded
 _FEWEST = 16  # below this many rows a float32 product may sum in another order
+_BARRED = torch.from_numpy(disallowed())
 
 
 def load(model_dir: Path, dtype: Dtype) -> EventModel:
@@ -71,8 +69,9 @@ def encode(model: EventModel, windows: Sequence[Window]) -> list[Tensor]:
     short = max(0, _FEWEST - sum(lengths))
     if short:
         ids, shapes, gaps = (torch.nn.functional.pad(x, (0, short)) for x in (ids, shapes, gaps))
-    vectors = model(ids, shapes, gaps, [*lengths, short] if short else lengths).float()
-    return list(vectors.split([*lengths, short] if short else lengths)[: len(windows)])
+        lengths.append(short)
+    vectors = model(ids, shapes, gaps, lengths).float()
+    return list(vectors.split(lengths)[: len(windows)])
 
 
 def stitch(segmented: Segmented, vectors: Sequence[Tensor]) -> Tensor:
@@ -173,7 +172,7 @@ def read_views(model: EventModel, tokens: Tensor, views: Views) -> Tensor:
 def argument_logits(model: EventModel, read: Tensor, views: Views, types: Ints) -> Tensor:
     """Logits [rows, argument labels] of what `read_views` gives, without those labels that the types cannot have."""
     owner = torch.repeat_interleave(torch.tensor(views.lengths))
-    barred = torch.from_numpy(disallowed()[types])[owner]
+    barred = _BARRED[torch.from_numpy(types)][owner]
     return model.argument_logits(read).float().masked_fill(barred, -1e4)
 
 

@@ -66,15 +66,15 @@ class Extractor:
         cls, model_dir: Path, dtype: encode.Dtype = "float32", observe: Callable[[str, float], None] = _ignore
     ) -> Extractor:
         """Reads the model in ``model_dir``; OSError or ValueError where it is missing or broken."""
-        model = encode.load(model_dir, dtype)
-        info = ModelInfo(model.config.model_name, model.config.model_version)
-        return cls(model, load_tokenizer(model_dir), Gazetteer.load(), info, observe)
+        return cls.from_parts(encode.load(model_dir, dtype), load_tokenizer(model_dir), observe)
 
     @classmethod
-    def from_parts(cls, model: EventModel, tokenizer: Tokenizer) -> Extractor:
+    def from_parts(
+        cls, model: EventModel, tokenizer: Tokenizer, observe: Callable[[str, float], None] = _ignore
+    ) -> Extractor:
         """Around a model in memory, as training has it."""
         info = ModelInfo(model.config.model_name, model.config.model_version)
-        return cls(model, tokenizer, Gazetteer.load(), info)
+        return cls(model, tokenizer, Gazetteer.load(), info, observe)
 
     def segment(self, article: Article) -> Segmented:
         """Tokens and windows."""

@@ -12,6 +12,7 @@ from app.extraction.segment import Ints, Segmented
 
 Floats = npt.NDArray[np.float32]
 Slice = tuple[slice, Ints, Floats]
+"""Triggers that look at the same tokens: which, the tokens, and probabilities [triggers, tokens, argument labels]."""
 
 FEATURES = 8  # of a pair of triggers
 _GROUPS = len(SLOT_GROUPS) - 1  # all but the purpose
@@ -24,7 +25,7 @@ _DEFINITE = frozenset(["the", "this", "that", "these", "those", "his", "her", "t
 def overlaps(slices: Sequence[Slice], count: int, token_ids: Ints) -> Floats:
     """How much the arguments of two triggers say the same, wherever they stand: cosines by slot group.
 
-    ``slices``: see `Heads.arguments`; ``count``: of triggers; ``token_ids``: [tokens]. Returns [groups, count, count].
+    ``slices``: see `Heads.read`; ``count``: of triggers; ``token_ids``: [tokens]. Returns [groups, count, count].
     """
     which, ids, groups, values = (
         np.concatenate(column) for column in zip(*map(_entries(token_ids), slices), strict=True)

@@ -51,9 +51,7 @@ class Context:
 def event(linked: LinkedEvent, segmented: Segmented, context: Context, gazetteer: Gazetteer) -> Event:
     """One event in the contract's values."""
     status = STATUSES[max(range(len(STATUSES)), key=lambda i: linked.statuses[i])]
-    by_group: dict[str, list[Argument]] = {}
-    for argument in linked.others:
-        by_group.setdefault(argument.group, []).append(argument)
+    places = [a for a in linked.others if a.group == "location"]
     in_text = [a for a in linked.others if a.first >= segmented.title_tokens]
     purposes = sorted((a for a in in_text if a.group == "purpose"), key=lambda a: -a.score)
     return Event(
@@ -62,7 +60,7 @@ def event(linked: LinkedEvent, segmented: Segmented, context: Context, gazetteer
         confidence=max(t.score for t in linked.triggers),
         mentions=tuple(_span(segmented, t.first, t.last) for t in linked.triggers),
         participants=tuple(_participant(m, linked.type, segmented, context, gazetteer) for m in linked.participants),
-        locations=_locations(by_group.get("location", []), segmented, context, gazetteer),
+        locations=_locations(places, segmented, context, gazetteer),
         dates=_dates([a for a in in_text if a.group == "date"], linked.type, status, segmented, context),
         amounts=_amounts([a for a in in_text if a.group == "amount"], segmented, context),
         purpose=_span(segmented, purposes[0].first, purposes[0].last) if purposes else None,

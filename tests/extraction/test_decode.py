@@ -9,9 +9,9 @@ import pytest
 from small_model import special, tokenizer
 
 from app.extraction.decode import MAX_ARGUMENTS, Argument, Trigger, find_arguments, find_triggers
-from app.extraction.encode import Floats, Ints, Slice
 from app.extraction.labels import ARGUMENT_LABELS, SLOT_GROUPS, TRIGGER_LABELS
-from app.extraction.segment import Segmented, segment
+from app.extraction.link import Floats, Slice
+from app.extraction.segment import Ints, Segmented, segment
 from app.extraction.values import EVENT_TYPES, Article, EventType
 
 ALL = frozenset(EVENT_TYPES)

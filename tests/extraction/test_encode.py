@@ -13,10 +13,10 @@ from small_model import small_config, small_extractor, small_model, special, tok
 from torch import Tensor
 
 from app.extraction import encode
-from app.extraction.encode import REACH, Dtype, Heads, Ints
+from app.extraction.encode import REACH, Dtype, Heads
 from app.extraction.labels import ARGUMENT_LABELS, disallowed
 from app.extraction.model import EventModel, distance_buckets
-from app.extraction.segment import Segmented, Window, segment
+from app.extraction.segment import Ints, Segmented, Window, segment
 from app.extraction.values import EVENT_TYPES, Article
 
 TEXTS = [

@@ -9,9 +9,9 @@ import pytest
 from small_model import special, tokenizer
 
 from app.extraction import link
-from app.extraction.encode import Ints, Slice
 from app.extraction.labels import ARGUMENT_LABELS
-from app.extraction.segment import Segmented, segment
+from app.extraction.link import Slice
+from app.extraction.segment import Ints, Segmented, segment
 from app.extraction.values import Article
 
 GROUPS = 4  # participant, location, date, amount
