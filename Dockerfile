@@ -7,7 +7,7 @@ COPY requirements.txt requirements-torch.txt ./
 # pip compiles to bytecode, which the service cannot write, and goes once it has done its work.
 RUN python -m venv .venv \
     && pip="python -m pip --disable-pip-version-check --no-input" \
-    && .venv/bin/$pip install --only-binary :all: --require-hashes -r requirements.txt \
+    && .venv/bin/$pip install --only-binary :all: --require-hashes --no-deps -r requirements.txt \
     && .venv/bin/$pip install --only-binary :all: --require-hashes --no-deps -r requirements-torch.txt \
         ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
     && .venv/bin/$pip uninstall --yes pip \

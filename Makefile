@@ -110,18 +110,19 @@ lock: ## Write the lock files anew from requirements*.in; LOCK_ARGS='--upgrade-p
 			--output-file $$name.txt $$name.in; \
 	done
 
-# A stamp each, newer than the lock files it was installed from.
+# A stamp each, newer than the lock files it was installed from. The lock files are whole, so nothing is resolved: pip
+# would otherwise look at later releases of a requirement with extras, which have no hash here.
 $(RUNTIME): requirements.txt requirements-torch.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "PYTHON must be Python 3.11")'
 	@echo 'Installing into .venv ...'
 	@$(PYTHON) -m venv .venv
-	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements.txt
 	@$(PIP) install --require-hashes --no-deps -r requirements-torch.txt $(if $(TORCH_INDEX),--index-url '$(TORCH_INDEX)')
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements-dev.txt
 	@echo 'Installing the tools ...'
-	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@
 
 $(ENCODER): $(RUNTIME) requirements-encoder.txt
