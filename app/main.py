@@ -30,10 +30,10 @@ def load_extractor(settings: Settings, observe: Observe) -> Extractor:
 
     from app.extraction.extractor import Extractor as ModelExtractor
 
-    torch.set_num_threads(settings.threads or available_cpus())
+    torch.set_num_threads(1)  # the extractor's lanes are the parallelism
     native: Literal["float32", "bfloat16"] = "bfloat16" if has_bfloat16() else "float32"
     dtype = native if settings.dtype == "auto" else settings.dtype
-    return ModelExtractor.load(settings.model_dir, dtype, observe)
+    return ModelExtractor.load(settings.model_dir, dtype, observe, settings.threads or available_cpus())
 
 
 def create_app(settings: Settings | None = None, load: Load = load_extractor) -> FastAPI:

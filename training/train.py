@@ -9,9 +9,11 @@ import argparse
 import json
 import random
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -20,9 +22,10 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from app.extraction import link
+from app.extraction import link, weights
 from app.extraction.encode import (
     argument_logits,
     by_trigger,
@@ -38,6 +41,7 @@ from app.extraction.model import EventModel, span_means
 from app.extraction.names import pair_features
 from app.extraction.segment import Segmented, load_tokenizer, segment
 from app.extraction.values import EVENT_TYPES, Article
+from app.serving.cpus import available_cpus
 from training import corpus
 from training.augment import distort, project
 from training.pretrained import initialise
@@ -45,6 +49,8 @@ from training.standoff import Gold, attach
 from training.targets import IGNORE, Targets, build
 
 MAX_NAME_PAIRS = 200
+PRETRAINED = ("encoder.", "reader.")
+SYNC = 8  # steps between two meetings of the workers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,16 +165,19 @@ def schedule(step: int, total: int, warmup: float = 0.08) -> float:
 
 
 def train(
-    arguments: argparse.Namespace, evaluate: Callable[[EventModel, Tokenizer], float] | None
+    arguments: argparse.Namespace, evaluate: Callable[[EventModel, Tokenizer], float] | None, rank: int = 0
 ) -> tuple[float, list[dict[str, float]]]:
-    """Trains and writes the best epoch's model to ``arguments.output``; returns its dev score and the history."""
-    random.seed(arguments.seed)
+    """Trains and writes the best epoch's model to ``arguments.output``; returns its dev score and the history.
+
+    Of ``arguments.workers`` processes this is number ``rank``; the first one alone evaluates and writes.
+    """
     torch.manual_seed(arguments.seed)
-    rng = random.Random(arguments.seed)
+    shared, noise = random.Random(arguments.seed), random.Random(f"{arguments.seed} {rank}")
     if arguments.init:
         model, source = load(arguments.init, "float32"), arguments.init
     else:
-        model, source = initialise(arguments.encoder, arguments.layers)
+        model, source = initialise(arguments.encoder, arguments.layers, arguments.reader_layers)
+    torch.manual_seed(arguments.seed * 1000 + rank)  # for dropout
     tokenizer = load_tokenizer(source)
     special = special_ids(model.config)
     own = gather(arguments.data, [], [])
@@ -185,14 +194,22 @@ def train(
     ]
     sizes = [round(len(pool) * share) for pool, share in pools]
     tokens = sum(sum(e.segmented.tokens for e in pool) * share for pool, share in pools)
-    total = round(arguments.epochs * tokens / arguments.batch_tokens)
-    print(f"{sizes} own, extra and empty articles and {tokens:.0f} tokens an epoch; {total} steps", flush=True)
+    sample = [e for (pool, _), size in zip(pools, sizes, strict=True) for e in pool[:size]]
+    an_epoch = sum(1 for _ in batches(sample, arguments.batch_tokens, random.Random(0)))
+    total = arguments.epochs * an_epoch // arguments.workers
+    if rank == 0:
+        print(f"{sizes} own, extra and empty articles, {tokens:.0f} tokens an epoch; {total} steps", flush=True)
 
     model.encoder.words.requires_grad_(False)  # keeps the rare words' vectors where pretraining put them
-    encoder = [p for n, p in model.named_parameters() if p.requires_grad and n.startswith("encoder.")]
-    heads = [p for n, p in model.named_parameters() if not n.startswith("encoder.")]
+    if model.encoder.relative is not None:
+        model.encoder.relative.requires_grad_(False)  # attention with a fixed mask is several times as fast
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    encoder = [p for n, p in named if n.startswith(PRETRAINED)]
+    heads = [p for n, p in named if not n.startswith(PRETRAINED)]
     optimizer = torch.optim.AdamW(
-        [{"params": encoder, "lr": arguments.lr}, {"params": heads, "lr": arguments.head_lr}], weight_decay=0.01
+        [{"params": encoder, "lr": arguments.lr}, {"params": heads, "lr": arguments.head_lr}],
+        weight_decay=0.01,
+        fused=True,
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: schedule(s, total))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(arguments.ema))  # type: ignore[no-untyped-call]
@@ -201,63 +218,110 @@ def train(
     for epoch in range(1, arguments.epochs + 1):
         model.train()
         started, sums = time.perf_counter(), dict.fromkeys(("trigger", "status", "argument", "link", "name"), 0.0)
-        chosen = [
-            _noisy(e, headlines, tokenizer, special, rng)
-            for (pool, _), size in zip(pools, sizes, strict=True)
-            for e in rng.sample(pool, size)
-        ]
-        for batch in batches(chosen, arguments.batch_tokens, rng):
+        chosen = [e for (pool, _), size in zip(pools, sizes, strict=True) for e in shared.sample(pool, size)]
+        for batch in own_share(list(batches(chosen, arguments.batch_tokens, shared)), rank, arguments.workers):
+            seen = [_seen(e, headlines, tokenizer, special, arguments.triggers, noise) for e in batch]
             with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bfloat16):
-                windows = [w for e in batch for w in e.segmented.windows]
+                windows = [w for e in seen for w in e.segmented.windows]
                 parts = model(*pack(windows)).float().split([w.tokens for w in windows])
-            loss, at = torch.zeros(()), 0
-            mentions = max(4, sum(len(e.targets.spans) for e in batch))
-            for example in batch:
-                count = len(example.segmented.windows)
-                document = stitch(example.segmented, parts[at : at + count])
-                at += count
-                for name, value in losses(model, document, example, rng).items():
-                    part = value / mentions * arguments.weights[name]
-                    loss = loss + part
-                    sums[name] += part.item()
+                loss, at = torch.zeros(()), 0
+                mentions = max(4, sum(len(e.targets.spans) for e in seen))
+                for example in seen:
+                    count = len(example.segmented.windows)
+                    document = stitch(example.segmented, parts[at : at + count])
+                    at += count
+                    for name, value in losses(model, document, example, noise).items():
+                        part = value / mentions * arguments.weights[name]
+                        loss = loss + part
+                        sums[name] += part.item()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            average.update_parameters(model)
             if step < total:
                 scheduler.step()
             step += 1
-            if step % 50 == 0:
+            if arguments.workers > 1 and step % SYNC == 0:
+                share_means([*encoder, *heads])
+            if rank == 0:
+                average.update_parameters(model)
+            if rank == 0 and step % 50 == 0:
                 print(f"  step {step}/{total} loss={loss.item():.3g} {time.perf_counter() - started:.0f} s", flush=True)
         row = {"epoch": epoch, "seconds": time.perf_counter() - started, **sums}
-        row["dev"] = evaluate(averaged, tokenizer) if evaluate else float(epoch)
-        history.append(row)
-        print(" ".join(f"{k}={v:.4g}" for k, v in row.items()), flush=True)
-        if row["dev"] > best:
-            best, stale = row["dev"], 0
-            save(averaged, source, arguments.output)
-        else:
-            stale += 1
-            if stale >= arguments.patience:
-                break
+        if rank == 0:
+            row["dev"] = evaluate(averaged, tokenizer) if evaluate else float(epoch)
+            history.append(row)
+            print(" ".join(f"{k}={v:.4g}" for k, v in row.items()), flush=True)
+            stale = stale + 1 if row["dev"] <= best else 0
+            if not stale:
+                best = row["dev"]
+                save(averaged, source, arguments.output)
+        if agreed(stale >= arguments.patience, arguments.workers):
+            break
     return best, history
 
 
-def _noisy(
-    e: Example, headlines: list[str], tokenizer: Tokenizer, special: tuple[int, int], rng: random.Random
+def own_share(batches: list[list[Example]], rank: int, workers: int) -> list[list[Example]]:
+    """Every ``workers``-th batch, as many for each worker."""
+    return batches[rank : len(batches) - len(batches) % workers : workers]
+
+
+def share_means(parameters: Sequence[Tensor]) -> None:
+    """Replaces parameters by their means over all workers, as in local SGD (Stich 2019)."""
+    with torch.no_grad():
+        flat = torch.cat([p.reshape(-1) for p in parameters])
+        torch.distributed.all_reduce(flat)
+        flat /= torch.distributed.get_world_size()
+        at = 0
+        for parameter in parameters:
+            parameter.copy_(flat[at : at + parameter.numel()].view_as(parameter))
+            at += parameter.numel()
+
+
+def agreed(stop: bool, workers: int) -> bool:
+    """What the first worker says, to all of them."""
+    if workers == 1:
+        return stop
+    flag = torch.tensor([int(stop)])
+    torch.distributed.broadcast(flag, 0)
+    return bool(flag.item())
+
+
+def _seen(
+    e: Example,
+    headlines: list[str],
+    tokenizer: Tokenizer,
+    special: tuple[int, int],
+    triggers: int,
+    rng: random.Random,
 ) -> Example:
+    """The example as training sees it this time: with noise, and with some of its triggers read."""
     noisy = distort(e.segmented.article, headlines, rng)
-    return Example(*project(e.targets, e.segmented, noisy, tokenizer, special))
+    segmented, targets = project(e.targets, e.segmented, noisy, tokenizer, special)
+    return Example(segmented, sample_triggers(targets, triggers, rng))
+
+
+def sample_triggers(targets: Targets, most: int, rng: random.Random) -> Targets:
+    """At most so many of the triggers for the heads that read them one by one; the tagging keeps all."""
+    count = len(targets.spans)
+    if count <= most:
+        return targets
+    kept = sorted(rng.sample(range(count), most))
+    return replace(
+        targets,
+        spans=targets.spans[kept],
+        types=tuple(targets.types[k] for k in kept),
+        statuses=targets.statuses[kept],
+        events=tuple(targets.events[k] for k in kept),
+        argument_labels=targets.argument_labels[kept],
+    )
 
 
 def save(model: EventModel, source: Path, output: Path) -> None:
-    """Writes config, tokenizer and weights (float16 halves the size and keeps the scores) in shards under 60 MB."""
+    """Writes config, tokenizer and weights."""
     output.mkdir(parents=True, exist_ok=True)
-    for old in output.glob("*.safetensors*"):
-        old.unlink()
-    state = {k: v.detach().to(torch.float16) for k, v in model.state_dict().items()}
-    model.save_pretrained(output, state_dict=state, max_shard_size="55MB")
+    model.config.save_pretrained(output)
+    weights.write(model.state_dict(), output)
     shutil.copy(source / "tokenizer.json", output / "tokenizer.json")
 
 
@@ -272,7 +336,9 @@ def main() -> None:
     parser.add_argument("--dev", type=Path, nargs="+", required=True, help="articles for early stopping")
     parser.add_argument("--output", type=Path, required=True, help="folder for the model")
     parser.add_argument("--encoder", default="minilm", choices=("minilm", "mpnet"))
-    parser.add_argument("--layers", type=int, default=0, help="keep this many layers, evenly chosen; 0 = all")
+    parser.add_argument("--layers", type=int, default=0, help="keep this many layers, the first ones; 0 = all")
+    parser.add_argument("--reader-layers", type=int, default=1, help="layers that re-read a trigger's surroundings")
+    parser.add_argument("--triggers", type=int, default=6, help="triggers of an article whose arguments are read")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--patience", type=int, default=4)
     parser.add_argument("--batch-tokens", type=int, default=1024)
@@ -281,18 +347,32 @@ def main() -> None:
     parser.add_argument("--ema", type=float, default=0.995, help="decay of the averaged weights, the ones kept")
     parser.add_argument("--empty-share", type=float, default=0.4, help="articles without events seen an epoch")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="processes that train side by side")
+    parser.add_argument("--threads", type=int, default=0, help="of each worker; 0 = its part of the cores")
     parser.add_argument("--no-bfloat16", dest="bfloat16", action="store_false")
     parser.add_argument("--weights", type=json.loads, default={})
     arguments = parser.parse_args()
     arguments.weights = {"trigger": 1.0, "status": 0.5, "argument": 0.5, "link": 0.5, "name": 0.5, **arguments.weights}
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    if arguments.workers > 1:
+        with tempfile.TemporaryDirectory() as folder:
+            spawn(_work, (arguments, f"{folder}/meeting"), nprocs=arguments.workers)  # type: ignore[no-untyped-call]
+    else:
+        _work(0, arguments, None)
+
+
+def _work(rank: int, arguments: argparse.Namespace, meeting: str | None) -> None:
+    """One worker; more than one meet over a file."""
     from training.evaluate import dev_score
 
-    best, history = train(arguments, dev_score(arguments.dev))
-    report = {"best": best, "history": history, "arguments": {k: str(v) for k, v in vars(arguments).items()}}
-    (arguments.output / "training.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    torch.set_num_threads(arguments.threads or max(1, available_cpus() // arguments.workers))
+    if meeting:
+        torch.distributed.init_process_group(
+            "gloo", init_method=f"file://{meeting}", rank=rank, world_size=arguments.workers, timeout=timedelta(hours=1)
+        )
+    best, history = train(arguments, dev_score(arguments.dev) if rank == 0 else None, rank)
+    if rank == 0:
+        report = {"best": best, "history": history, "arguments": {k: str(v) for k, v in vars(arguments).items()}}
+        (arguments.output / "training.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

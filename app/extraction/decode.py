@@ -15,6 +15,8 @@ from app.extraction.values import EVENT_TYPES, EventType
 
 MAX_ARGUMENTS = 96  # of one trigger; far more than news holds
 
+SOFT = 0.4  # part of a slot's threshold from which a token goes on with a span that reaches it elsewhere
+
 _NAMED = ("participant", "location")
 _GAP = 3  # tokens that may be missing within a name
 
@@ -100,11 +102,26 @@ def _whole_words(segmented: Segmented, first: int, last: int) -> tuple[int, int]
 
 
 def _joined(segmented: Segmented, token: int) -> bool:
-    """True if this token goes on with the word of the token before; a hyphen inside a word is part of it."""
+    """True if this token goes on with the word of the token before; a hyphen inside a word is part of it.
+
+    So are the dots of an abbreviation such as "U.S.".
+    """
     if segmented.starts[token] > segmented.ends[token - 1]:  # several tokens can share one character
         return False
-    left, right = (segmented.surface(t, t)[:1] for t in (token - 1, token))
+    source = (segmented.article.title or "") if token < segmented.title_tokens else segmented.article.text
+    at = int(segmented.starts[token])
+    left, right = source[at - 1], source[at]
+    if right == ".":
+        return _is_initial(source, at - 1)
+    if left == ".":
+        return _is_initial(source, at) and at > 1 and _is_initial(source, at - 2)
     return (left.isalnum() or left == "-") and (right.isalnum() or right == "-")
+
+
+def _is_initial(source: str, at: int) -> bool:
+    """True for a letter that stands alone, as those of "U.S." do."""
+    alone = not source[at - 1 : at].isalnum() and not source[at + 1 : at + 2].isalnum()
+    return source[at].isalpha() and alone
 
 
 def find_arguments(
@@ -126,7 +143,13 @@ def find_arguments(
             kinds = groups[row].argmax(axis=1)
             peaks = groups[row].max(axis=1)
             breaks = border | _changes(kinds) | (begin.sum(axis=1) > within.sum(axis=1))
-            runs = _bridge(list(_runs(peaks >= least[kinds], breaks)), kinds, index, segmented)
+            sure = peaks >= least[kinds]
+            runs = [
+                (first, last)
+                for first, last in _runs(peaks >= SOFT * least[kinds], breaks)
+                if sure[first : last + 1].any()
+            ]
+            runs = _bridge(runs, kinds, index, segmented)
             if len(runs) > MAX_ARGUMENTS:
                 likeliest = sorted(runs, key=lambda run: -float(peaks[run[0] : run[1] + 1].max()))
                 runs = sorted(likeliest[:MAX_ARGUMENTS])

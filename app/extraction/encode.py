@@ -7,15 +7,16 @@ compute the same whatever number type the encoder runs in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
+from app.extraction import weights
 from app.extraction.labels import disallowed
 from app.extraction.link import Floats, Slice
 from app.extraction.model import EventConfig, EventModel, distance_buckets, sentence_buckets, span_means
@@ -25,26 +26,22 @@ from app.extraction.values import STATUSES
 Dtype = Literal["float32", "bfloat16"]
 
 REACH = 128  # tokens to each side of a trigger in which its arguments are sought
-_AT_ONCE = 16  # triggers re-read in one go, so that memory stays bounded
-_FEWEST = 16  # below this many rows a float32 product may sum in another order
+_AT_ONCE = 4  # triggers re-read in one go by a core; bounds the memory
 _BARRED = torch.from_numpy(disallowed())
 
 
 def load(model_dir: Path, dtype: Dtype) -> EventModel:
     """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken."""
-    try:
-        loading: Any = EventModel.from_pretrained(
-            model_dir, local_files_only=True, dtype=torch.float32, output_loading_info=True
-        )
-    except SafetensorError as error:
-        raise ValueError(f"the weights in the model folder {model_dir.name} are broken: {error}") from error
-    model: EventModel = loading[0]
-    report = loading[1]
-    if report["missing_keys"] or report["unexpected_keys"]:
-        wrong = sorted({*report["missing_keys"], *report["unexpected_keys"]})
+    config = EventConfig.from_pretrained(model_dir, local_files_only=True)
+    state = weights.read(model_dir)
+    with torch.device("meta"):  # the weights come from the file, so none are drawn
+        model = EventModel(config)
+    wrong = sorted(model.state_dict().keys() ^ state.keys())
+    if wrong:
         raise ValueError(
             f"the weights in the model folder {model_dir.name} are of another model: {', '.join(wrong[:4])}"
         )
+    model.load_state_dict(state, assign=True)
     model.encoder.to(getattr(torch, dtype))
     model.reader.to(getattr(torch, dtype))
     model.train(False)
@@ -59,19 +56,20 @@ def pack(windows: Sequence[Window]) -> tuple[Tensor, Tensor, Tensor, list[int]]:
     return ids, shapes, gaps, [w.tokens for w in windows]
 
 
-@torch.inference_mode()
-def encode(model: EventModel, windows: Sequence[Window]) -> list[Tensor]:
-    """One pass of the encoder; a float32 tensor [tokens, hidden] for each window.
+def encode(model: EventModel, windows: Sequence[Window], lanes: Executor) -> list[Tensor]:
+    """A float32 tensor [tokens, hidden] for each window, with a window to a core.
 
-    The vectors of a window are the same bits whatever else is in the pass.
+    Each window is a product of its own. So no core waits for another in the middle of one, nothing is padded, and a
+    window's vectors are the same bits whatever else is asked for: a matrix product may sum in another order when it
+    has more rows.
     """
-    ids, shapes, gaps, lengths = pack(windows)
-    short = max(0, _FEWEST - sum(lengths))
-    if short:
-        ids, shapes, gaps = (torch.nn.functional.pad(x, (0, short)) for x in (ids, shapes, gaps))
-        lengths.append(short)
-    vectors = model(ids, shapes, gaps, lengths).float()
-    return list(vectors.split(lengths)[: len(windows)])
+
+    @torch.inference_mode()
+    def one(window: Window) -> Tensor:
+        vectors: Tensor = model(*pack([window])).float()
+        return vectors
+
+    return list(lanes.map(one, windows))
 
 
 def stitch(segmented: Segmented, vectors: Sequence[Tensor]) -> Tensor:
@@ -83,8 +81,9 @@ def stitch(segmented: Segmented, vectors: Sequence[Tensor]) -> Tensor:
 class Heads:
     """The heads of the model on one document's vectors, [tokens, hidden]; numpy out."""
 
-    def __init__(self, model: EventModel, segmented: Segmented, vectors: Tensor) -> None:
+    def __init__(self, model: EventModel, segmented: Segmented, vectors: Tensor, lanes: Executor) -> None:
         self._model = model
+        self._lanes = lanes
         self._tokens = vectors
         self._sentences = segmented.sentences
         self._title = segmented.title_tokens
@@ -99,23 +98,25 @@ class Heads:
         """Opaque vectors of triggers (spans [triggers, 2], last inclusive; types [triggers]) for the other heads."""
         return self._model.trigger_vectors(self._tokens, torch.from_numpy(spans), torch.from_numpy(types))
 
-    @torch.inference_mode()
     def read(self, spans: Ints, types: Ints) -> tuple[list[Slice], Floats]:
         """What each trigger's surroundings say of it.
 
         Returns for each trigger the tokens looked at and their label probabilities ([1, tokens, argument labels]), and
         the probabilities of the statuses, [triggers, statuses].
         """
-        slices: list[Slice] = []
-        statuses = [np.zeros((0, len(STATUSES)), np.float32)]
-        for first in range(0, len(spans), _AT_ONCE):
+
+        @torch.inference_mode()
+        def some(first: int) -> tuple[list[Slice], Floats]:
             part = slice(first, first + _AT_ONCE)
             views = look_around(spans[part], types[part], self._sentences, self._title)
             read = read_views(self._model, self._tokens, views)
             labels = argument_logits(self._model, read, views, types[part]).softmax(-1)
-            slices += by_trigger(views, _numpy(labels), first)
-            statuses.append(_numpy(self._model.status_logits(span_means(read, views.triggers)).softmax(-1)))
-        return slices, np.concatenate(statuses)
+            statuses = self._model.status_logits(span_means(read, views.triggers)).softmax(-1)
+            return by_trigger(views, _numpy(labels), first), _numpy(statuses)
+
+        parts = list(self._lanes.map(some, range(0, len(spans), _AT_ONCE)))
+        none = np.zeros((0, len(STATUSES)), np.float32)
+        return [s for slices, _ in parts for s in slices], np.concatenate([none, *(rows for _, rows in parts)])
 
     @torch.inference_mode()
     def links(self, triggers: Tensor, left: Ints, right: Ints, features: Floats) -> Floats:

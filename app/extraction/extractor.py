@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
@@ -53,6 +54,7 @@ class Extractor:
         gazetteer: Gazetteer,
         info: ModelInfo,
         observe: Callable[[str, float], None] = _ignore,
+        lanes: int = 1,
     ) -> None:
         self.info = info
         self._model = model
@@ -60,21 +62,33 @@ class Extractor:
         self._gazetteer = gazetteer
         self._special = encode.special_ids(model.config)
         self._observe = observe
+        self._lanes = ThreadPoolExecutor(lanes, thread_name_prefix="encoder-lane")
 
     @classmethod
     def load(
-        cls, model_dir: Path, dtype: encode.Dtype = "float32", observe: Callable[[str, float], None] = _ignore
+        cls,
+        model_dir: Path,
+        dtype: encode.Dtype = "float32",
+        observe: Callable[[str, float], None] = _ignore,
+        lanes: int = 1,
     ) -> Extractor:
-        """Reads the model in ``model_dir``; OSError or ValueError where it is missing or broken."""
-        return cls.from_parts(encode.load(model_dir, dtype), load_tokenizer(model_dir), observe)
+        """Reads the model in ``model_dir``; OSError or ValueError where it is missing or broken.
+
+        ``lanes``: threads of the encoder, each of which works alone on a window.
+        """
+        return cls.from_parts(encode.load(model_dir, dtype), load_tokenizer(model_dir), observe, lanes)
 
     @classmethod
     def from_parts(
-        cls, model: EventModel, tokenizer: Tokenizer, observe: Callable[[str, float], None] = _ignore
+        cls,
+        model: EventModel,
+        tokenizer: Tokenizer,
+        observe: Callable[[str, float], None] = _ignore,
+        lanes: int = 1,
     ) -> Extractor:
         """Around a model in memory, as training has it."""
         info = ModelInfo(model.config.model_name, model.config.model_version)
-        return cls(model, tokenizer, Gazetteer.load(), info, observe)
+        return cls(model, tokenizer, Gazetteer.load(), info, observe, lanes)
 
     def segment(self, article: Article) -> Segmented:
         """Tokens and windows."""
@@ -84,7 +98,7 @@ class Extractor:
     def encode(self, windows: Sequence[Window]) -> list[Tensor]:
         """One pass of the encoder over the windows of any articles."""
         with self._timed("encode"):
-            return encode.encode(self._model, windows)
+            return encode.encode(self._model, windows, self._lanes)
 
     def finish(
         self,
@@ -98,7 +112,7 @@ class Extractor:
         least = thresholds["event"] if min_confidence is None else min_confidence
         floor = max(FLOOR, min(least, thresholds["trigger"]))
         with self._timed("decode"):
-            heads = Heads(self._model, segmented, encode.stitch(segmented, vectors))
+            heads = Heads(self._model, segmented, encode.stitch(segmented, vectors), self._lanes)
             triggers = find_triggers(heads.triggers(), segmented, floor, ALL_TYPES if types is None else types)
             if len(triggers) > MAX_TRIGGERS:
                 last = sorted((t.score for t in triggers), reverse=True)[MAX_TRIGGERS - 1]
@@ -145,8 +159,7 @@ class Extractor:
     ) -> Extraction:
         """All stages for one article."""
         segmented = self.segment(article)
-        vectors = [v for w in segmented.windows for v in self.encode([w])]
-        return self.finish(segmented, vectors, types, min_confidence)
+        return self.finish(segmented, self.encode(segmented.windows), types, min_confidence)
 
     def _participants(
         self, arguments: list[Argument], heads: Heads, segmented: Segmented, threshold: float

@@ -5,7 +5,7 @@ So a token's vector depends on its own window alone, bit for bit, whatever else 
 of BERT (Devlin 2019) or, with ``relative_buckets``, of MPNet (Song 2020).
 
 The heads work on a whole document. Arguments are tagged once per trigger, as in TagPrime (Hsu 2023), but one pass of
-the encoder serves every trigger: a last layer re-reads the token vectors around each one with the trigger marked.
+the encoder serves every trigger: a few more layers re-read the token vectors around each one with the trigger marked.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class EventConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         vocab_size: int = 30522,
         hidden_size: int = 384,
         num_layers: int = 6,
+        reader_layers: int = 1,
         num_heads: int = 12,
         intermediate_size: int = 1536,
         max_positions: int = 512,
@@ -60,6 +61,7 @@ class EventConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         self.vocab_size = vocab_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
+        self.reader_layers = reader_layers
         self.num_heads = num_heads
         self.intermediate_size = intermediate_size
         self.max_positions = max_positions
@@ -118,28 +120,41 @@ class Encoder(nn.Module):
         self.gaps = nn.Embedding(GAPS, size)
         self.norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
+        self.relative: nn.Embedding | None = None
         if config.relative_buckets:
             self.relative = nn.Embedding(config.relative_buckets, config.num_heads)
+        self._bias: Tensor | None = None
 
     def forward(self, ids: Tensor, shapes: Tensor, gaps: Tensor, lengths: Sequence[int]) -> Tensor:
         """``ids``, ``shapes``, ``gaps``: [tokens]; ``lengths``: tokens of each window. Returns [tokens, hidden]."""
         positions = torch.cat([torch.arange(n) for n in lengths]).to(ids.device) + self.config.first_position
         x = self.words(ids) + self.positions(positions) + self.shapes(shapes) + self.gaps(gaps)
         x = F.dropout(self.norm(x), self.config.dropout if self.training else 0.0, self.training)
-        bias = self.relative_bias(max(lengths)) if self.config.relative_buckets else None
+        bias = self.bias(max(lengths))
         for layer in self.layers:
             x = layer(x, lengths, bias)
         return x  # type: ignore[no-any-return]
 
-    def relative_bias(self, length: int) -> Tensor:
-        """MPNet's attention bias by relative position, [heads, length, length]."""
-        offset = torch.arange(length)[None, :] - torch.arange(length)[:, None]
-        half = self.config.relative_buckets // 2
-        exact = half // 2
-        distance = offset.abs()
-        log = exact + (torch.log(distance.clamp(min=1).float() / exact) / math.log(128 / exact) * (half - exact)).long()
-        bucket = (offset > 0).long() * half + torch.where(distance < exact, distance, log.clamp(max=half - 1))
-        return self.relative(bucket.to(self.relative.weight.device)).permute(2, 0, 1)  # type: ignore[no-any-return]
+    def bias(self, length: int) -> Tensor | None:
+        """MPNet's attention bias by relative position, [heads, length, length]; None for the form of BERT."""
+        if self.relative is None:
+            return None
+        weight = self.relative.weight
+        if self._bias is None or self._bias.dtype != weight.dtype or self._bias.shape[-1] < length:
+            buckets = relative_buckets(max(length, self.config.max_positions), self.config.relative_buckets)
+            # Never trained, so computed once; a contiguous mask keeps attention fast.
+            self._bias = weight.detach()[buckets].permute(2, 0, 1).contiguous()
+        return self._bias[:, :length, :length]
+
+
+def relative_buckets(length: int, count: int) -> Tensor:
+    """MPNet's buckets of the distances from each position to each other one, [length, length]."""
+    offset = torch.arange(length)[None, :] - torch.arange(length)[:, None]
+    half = count // 2
+    exact = half // 2
+    distance = offset.abs()
+    log = exact + (torch.log(distance.clamp(min=1).float() / exact) / math.log(128 / exact) * (half - exact)).long()
+    return (offset > 0).long() * half + torch.where(distance < exact, distance, log.clamp(max=half - 1))
 
 
 def mlp(size: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
@@ -164,7 +179,7 @@ class EventModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.mark = nn.Embedding(1 + len(EVENT_TYPES), size, padding_idx=0)
         self.distance = nn.Embedding(DISTANCES, size)
         self.sentence = nn.Embedding(SENTENCES, size)
-        self.reader = Layer(config)
+        self.reader = nn.ModuleList(Layer(config) for _ in range(config.reader_layers))
         self.argument = mlp(size, head, len(ARGUMENT_LABELS), config.dropout)
         self.same_event = mlp(2 * head + link.FEATURES, head, 1, config.dropout)
         self.same_name = mlp(2 * head + names.FEATURES, head, 1, config.dropout)
@@ -199,8 +214,11 @@ class EventModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         trigger's own tokens, else 0; ``distance``, ``sentence``: `distance_buckets`, `sentence_buckets`; all [rows].
         """
         marked = tokens + self.mark(marks) + self.distance(distance) + self.sentence(sentence)
-        dtype = self.reader.qkv.weight.dtype
-        return self.reader(marked.to(dtype), lengths, None).to(tokens.dtype)  # type: ignore[no-any-return]
+        rows: Tensor = marked.to(next(self.reader.parameters()).dtype)
+        bias = self.encoder.bias(max(lengths))
+        for layer in self.reader:
+            rows = layer(rows, lengths, bias)
+        return rows.to(tokens.dtype)
 
     def argument_logits(self, read: Tensor) -> Tensor:
         """Rows as `read` gives them to [rows, argument labels]."""

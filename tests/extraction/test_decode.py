@@ -261,3 +261,25 @@ def test_a_name_is_joined_over_its_missing_words(text: str, named: str, wanted: 
         if any(a <= segmented.starts[k] < b for a, b in words)
     }
     assert [s for s, _, _ in arguments(segmented, given)] == wanted
+
+
+def test_a_span_goes_on_over_tokens_that_are_less_sure() -> None:
+    segmented = cut("Delegates met Anna Berg there.")
+    given = {2: {"B-participant-participant": 0.3}, 3: {"I-participant-participant": 0.9}}
+    assert [s for s, _, _ in arguments(segmented, given)] == ["Anna Berg"]
+    assert arguments(segmented, {2: given[2], 3: {"I-participant-participant": 0.4}}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "token", "word"),
+    [
+        ("the U.S. envoy met", 1, "U.S."),
+        ("the U.S. envoy met", 3, "U.S."),
+        ("met in the U.N.", 3, "U.N."),
+        ("They met in Oslo.", 3, "Oslo"),
+        ("in Oslo.Then they met", 1, "Oslo"),
+        ("Donald J. Trump met", 1, "J."),
+    ],
+)
+def test_an_abbreviation_is_one_word(text: str, token: int, word: str) -> None:
+    assert [s for s, _, _ in arguments(cut(text), {token: {"B-location-location": 0.9}})] == [word]

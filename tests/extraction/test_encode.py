@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from app.extraction.model import EventModel, distance_buckets
 from app.extraction.segment import Ints, Segmented, Window, segment
 from app.extraction.values import EVENT_TYPES, Article
 
+LANES = ThreadPoolExecutor(2)
 TEXTS = [
     "",
     "Met.",
@@ -52,12 +54,12 @@ def test_a_window_is_the_same_bits_alone_and_in_any_mix(dtype: Dtype, size: str)
         model = EventModel(small_config(hidden_size=384, num_heads=12, intermediate_size=1536, num_layers=1))
         model.train(False)
         model.encoder.to(getattr(torch, dtype))
-    alone = [encode.encode(model, [w])[0] for w in every]
+    alone = [encode.encode(model, [w], LANES)[0] for w in every]
     assert all(v.dtype == torch.float32 and len(v) == w.tokens for v, w in zip(alone, every, strict=True))
     order = np.random.default_rng(3)
     for many in (2, 3, 5, len(every)):
         chosen = order.permutation(len(every))[:many]
-        for k, vectors in zip(chosen, encode.encode(model, [every[k] for k in chosen]), strict=True):
+        for k, vectors in zip(chosen, encode.encode(model, [every[k] for k in chosen], LANES), strict=True):
             assert torch.equal(vectors, alone[k])
 
 
@@ -70,7 +72,7 @@ def test_the_model_is_loaded_in_the_number_type_asked_for(dtype: Dtype, tmp_path
     assert loaded.encoder.words.weight.dtype == getattr(torch, dtype)
     assert loaded.event_side.weight.dtype == torch.float32
     window = cut(TEXTS[4]).windows[0]
-    found, wanted = encode.encode(loaded, [window])[0], encode.encode(model, [window])[0]
+    found, wanted = encode.encode(loaded, [window], LANES)[0], encode.encode(model, [window], LANES)[0]
     assert found.dtype == torch.float32
     if dtype == "float32":
         assert torch.equal(found, wanted)
@@ -145,7 +147,7 @@ def test_views_hold_the_title_and_the_surroundings() -> None:
 
 def heads_of(segmented: Segmented) -> Heads:
     extractor = small_extractor()
-    return Heads(small_model(), segmented, encode.stitch(segmented, extractor.encode(segmented.windows)))
+    return Heads(small_model(), segmented, encode.stitch(segmented, extractor.encode(segmented.windows)), LANES)
 
 
 @pytest.mark.parametrize("title", [None, "Talks in Oslo"])
