@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from app.extraction import link
+from app.extraction import checksums, link
 from app.extraction.encode import (
     argument_logits,
     by_trigger,
@@ -252,13 +252,14 @@ def _noisy(
 
 
 def save(model: EventModel, source: Path, output: Path) -> None:
-    """Writes config, tokenizer and weights (float16 halves the size and keeps the scores) in shards under 60 MB."""
+    """Writes config, tokenizer, weights (float16: half the size, the same scores; shards under 60 MB), checksums."""
     output.mkdir(parents=True, exist_ok=True)
     for old in output.glob("*.safetensors*"):
         old.unlink()
     state = {k: v.detach().to(torch.float16) for k, v in model.state_dict().items()}
     model.save_pretrained(output, state_dict=state, max_shard_size="55MB")
     shutil.copy(source / "tokenizer.json", output / "tokenizer.json")
+    checksums.write(output)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from app.extraction import checksums
 from app.extraction.labels import disallowed
 from app.extraction.link import Floats, Slice
 from app.extraction.model import EventConfig, EventModel, distance_buckets, sentence_buckets, span_means
@@ -32,9 +33,10 @@ _BARRED = torch.from_numpy(disallowed())
 
 def load(model_dir: Path, dtype: Dtype) -> EventModel:
     """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken."""
+    checksums.verify(model_dir)
     try:
         loading: Any = EventModel.from_pretrained(
-            model_dir, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            model_dir, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
     except SafetensorError as error:
         raise ValueError(f"the weights in the model folder {model_dir.name} are broken: {error}") from error
