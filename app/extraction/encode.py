@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from transformers.utils import logging as library_logs
 
 from app.extraction import checksums
 from app.extraction.labels import disallowed
@@ -33,17 +34,27 @@ _BARRED = torch.from_numpy(disallowed())
 
 def load(model_dir: Path, dtype: Dtype) -> EventModel:
     """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken."""
+    if not model_dir.is_dir():
+        raise FileNotFoundError(f"there is no model folder {model_dir}")
     checksums.verify(model_dir)
+    # Its progress and its reports would get between the log's lines, and fail the loading where stderr is full.
+    library_logs.disable_progress_bar()  # type: ignore[no-untyped-call]
+    library_logs.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         loading: Any = EventModel.from_pretrained(
-            model_dir, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            model_dir,
+            local_files_only=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # told below
+            dtype=torch.float32,
+            output_loading_info=True,
         )
     except SafetensorError as error:
         raise ValueError(f"the weights in the model folder {model_dir.name} are broken: {error}") from error
     model: EventModel = loading[0]
     report = loading[1]
-    if report["missing_keys"] or report["unexpected_keys"]:
-        wrong = sorted({*report["missing_keys"], *report["unexpected_keys"]})
+    mismatched = [key for key, *_ in report["mismatched_keys"]]
+    if wrong := sorted({*report["missing_keys"], *report["unexpected_keys"], *mismatched}):
         raise ValueError(
             f"the weights in the model folder {model_dir.name} are of another model: {', '.join(wrong[:4])}"
         )
