@@ -1,0 +1,126 @@
+"""More work than memory would hold, under the limit of the manifests: refused with 429, and nothing is killed.
+
+The limit is a cgroup's where one can be made, as in a container; else one on the process's data (RLIMIT_DATA).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+from manifests import env_file
+
+from .harness import HTTP, Report, Running, articles, service
+
+LIMIT = 1536 * 1024 * 1024
+CALLERS = 24
+SECONDS = 30
+SETTINGS = {
+    name.removeprefix("EVENTS_").lower(): value
+    for name, value in env_file().items()
+    if name not in ("EVENTS_HOST", "EVENTS_PORT")
+}
+
+
+@contextmanager
+def cgroup() -> Iterator[Path | None]:
+    """A memory cgroup with the limit (v2, else v1); None where none can be made."""
+    root = Path("/sys/fs/cgroup")
+    v2 = (root / "cgroup.controllers").exists()
+    folder = (root if v2 else root / "memory") / f"events-faults-{os.getpid()}"
+    try:
+        folder.mkdir()
+        (folder / ("memory.max" if v2 else "memory.limit_in_bytes")).write_text(str(LIMIT))
+        if not v2:
+            with suppress(OSError):  # where swap is counted
+                (folder / "memory.memsw.limit_in_bytes").write_text(str(LIMIT))
+    except OSError:
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        for _ in range(50):
+            try:
+                folder.rmdir()
+                break
+            except OSError:
+                time.sleep(0.1)
+
+
+def flood(url: str, bodies: list[bytes], until: float, seen: Counter[str]) -> None:
+    with httpx.Client(base_url=url, timeout=120) as client:
+        number = 0
+        while time.monotonic() < until:
+            number += 1
+            try:
+                body = bodies[number % len(bodies)]
+                response = client.post("/v1/extract/batch", content=body, headers={"Content-Type": "application/json"})
+                seen[str(response.status_code)] += 1
+            except httpx.TransportError as error:
+                seen[type(error).__name__] += 1
+
+
+def bodies() -> list[bytes]:
+    """Batches as large as they may be: long articles of words, of odd letters, and one that is no article."""
+    news = " ".join(articles())
+    texts = [(news * 40)[:190_000], "\U0001f642 met \u0301" * 20_000, "$" * 190_000]
+    batches = [
+        ('{"articles": [' + ", ".join([f'{{"text": "{"".join(c for c in text if c not in _ESCAPED)}"}}'] * 20) + "]}")
+        for text in texts
+    ]
+    return [batch.encode()[:8_000_000] for batch in batches] + [b'{"articles": [' + b"[1," * 2_000_000]
+
+
+_ESCAPED = '"\\\n\r\t'
+
+
+def main() -> int:
+    report = Report("memory: more work than fits")
+    with cgroup() as folder:
+        kind = "a cgroup" if folder else "RLIMIT_DATA"
+        if folder is None:
+            old = resource.getrlimit(resource.RLIMIT_DATA)
+            resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, old[1]))
+        with service(threads=2, ready=False, **SETTINGS) as running:
+            if folder is None:
+                resource.setrlimit(resource.RLIMIT_DATA, old)
+            else:
+                (folder / "cgroup.procs").write_text(str(running.process.pid))
+            running.wait_ready()
+            press(report, running, kind)
+    return report.status()
+
+
+def press(report: Report, running: Running, kind: str) -> None:
+    seen: Counter[str] = Counter()
+    until = time.monotonic() + SECONDS
+    threads = [threading.Thread(target=flood, args=(running.url, bodies(), until, seen)) for _ in range(CALLERS)]
+    for thread in threads:
+        thread.start()
+    most = 0.0
+    while any(thread.is_alive() for thread in threads) and running.process.poll() is None:
+        most = max(most, running.memory_mb())
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join(150)
+    alive = running.process.poll() is None
+    told = ", ".join(f"{count} x {what}" for what, count in sorted(seen.items()))
+    report.check(f"under {kind} of 1.5 GiB the process lives", alive, f"{most:.0f} MB at most")
+    report.check("what does not fit gets 429", seen["429"] > 0 and not seen["500"], told)
+    refused_only = set(seen) <= {"200", "400", "413", "429", "503", "504"}
+    report.check("no connection is broken", refused_only, told)
+    answer = HTTP.post(f"{running.url}/v1/extract", json={"text": articles()[0]}) if alive else None
+    report.check("it serves on afterwards", answer is not None and answer.status_code == 200, answer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
