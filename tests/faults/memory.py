@@ -5,13 +5,14 @@ The limit is a cgroup's where one can be made, as in a container; else one on th
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from .harness import HTTP, Report, Running, articles, service
 LIMIT = 1536 * 1024 * 1024
 CALLERS = 24
 SECONDS = 30
+HEADERS = {"Content-Type": "application/json", "X-Request-Timeout": "300"}
 SETTINGS = {
     name.removeprefix("EVENTS_").lower(): value
     for name, value in env_file().items()
@@ -56,31 +58,33 @@ def cgroup() -> Iterator[Path | None]:
                 time.sleep(0.1)
 
 
-def flood(url: str, bodies: list[bytes], until: float, seen: Counter[str]) -> None:
-    with httpx.Client(base_url=url, timeout=120) as client:
-        number = 0
+def flood(url: str, requests: Sequence[tuple[str, bytes]], first: int, until: float, seen: Counter[str]) -> None:
+    """Sends one after the other, beginning with another one in each thread."""
+    with httpx.Client(base_url=url, timeout=320, headers=HEADERS) as client:
+        number = first
         while time.monotonic() < until:
+            path, body = requests[number % len(requests)]
             number += 1
             try:
-                body = bodies[number % len(bodies)]
-                response = client.post("/v1/extract/batch", content=body, headers={"Content-Type": "application/json"})
-                seen[str(response.status_code)] += 1
+                status = client.post(path, content=body).status_code
+                seen[str(status)] += 1
+                time.sleep(0.2 if status == 429 else 0)  # the callers share the processor with the service
             except httpx.TransportError as error:
                 seen[type(error).__name__] += 1
 
 
-def bodies() -> list[bytes]:
-    """Batches as large as they may be: long articles of words, of odd letters, and one that is no article."""
-    news = " ".join(articles())
-    texts = [(news * 40)[:190_000], "\U0001f642 met \u0301" * 20_000, "$" * 190_000]
-    batches = [
-        ('{"articles": [' + ", ".join([f'{{"text": "{"".join(c for c in text if c not in _ESCAPED)}"}}'] * 20) + "]}")
-        for text in texts
+def heavy_requests() -> list[tuple[str, bytes]]:
+    """As large as they may be: long articles, alone and many at once, and JSON that is far larger once it is read."""
+    texts = [" ".join(articles() * 40)[:190_000], "\U0001f642 met \u0301" * 20_000, "$ met " * 30_000]
+    alone = [("/v1/extract", json.dumps({"text": text}, ensure_ascii=False).encode()) for text in texts]
+    batch = {"articles": [{"text": texts[0][n * 1000 : n * 1000 + 20_000]} for n in range(20)]}
+    full = json.dumps({"articles": [{"text": texts[0]}] * 40}).encode()
+    nothing = b'{"articles": [' + b"[]," * 2_600_000 + b"[]]}"
+    return [
+        *alone,
+        ("/v1/extract/batch", json.dumps(batch).encode()),
+        *[("/v1/extract/batch", b) for b in (full, nothing)],
     ]
-    return [batch.encode()[:8_000_000] for batch in batches] + [b'{"articles": [' + b"[1," * 2_000_000]
-
-
-_ESCAPED = '"\\\n\r\t'
 
 
 def main() -> int:
@@ -103,7 +107,8 @@ def main() -> int:
 def press(report: Report, running: Running, kind: str) -> None:
     seen: Counter[str] = Counter()
     until = time.monotonic() + SECONDS
-    threads = [threading.Thread(target=flood, args=(running.url, bodies(), until, seen)) for _ in range(CALLERS)]
+    requests = heavy_requests()
+    threads = [threading.Thread(target=flood, args=(running.url, requests, n, until, seen)) for n in range(CALLERS)]
     for thread in threads:
         thread.start()
     most = 0.0
@@ -111,13 +116,12 @@ def press(report: Report, running: Running, kind: str) -> None:
         most = max(most, running.memory_mb())
         time.sleep(0.1)
     for thread in threads:
-        thread.join(150)
+        thread.join(330)
     alive = running.process.poll() is None
     told = ", ".join(f"{count} x {what}" for what, count in sorted(seen.items()))
     report.check(f"under {kind} of 1.5 GiB the process lives", alive, f"{most:.0f} MB at most")
     report.check("what does not fit gets 429", seen["429"] > 0 and not seen["500"], told)
-    refused_only = set(seen) <= {"200", "400", "413", "429", "503", "504"}
-    report.check("no connection is broken", refused_only, told)
+    report.check("no connection is broken", set(seen) <= {"200", "422", "429", "504"}, told)
     answer = HTTP.post(f"{running.url}/v1/extract", json={"text": articles()[0]}) if alive else None
     report.check("it serves on afterwards", answer is not None and answer.status_code == 200, answer)
 
