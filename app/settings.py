@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     max_queued_tokens: Count = Field(
         524_288,
         description="Tokens of accepted, unanswered articles beyond which new work gets 429. Vectors of articles under "
-        "way take up to 2 kB a token.",
+        "way take up to 4 kB a token.",
     )
     max_body_bytes: Count = Field(
         8 * 1024 * 1024, description="Most bytes of a request's body, and of one NDJSON line; more gets 413."

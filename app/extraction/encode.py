@@ -28,6 +28,7 @@ Dtype = Literal["float32", "bfloat16"]
 
 REACH = 128  # tokens to each side of a trigger in which its arguments are sought
 _AT_ONCE = 16  # triggers re-read in one go, so that memory stays bounded
+_TOKENS_AT_ONCE = 8192  # of a long article seen by the triggers' head in one go, for the same reason
 _FEWEST = 16  # below this many rows a float32 product may sum in another order
 _BARRED = torch.from_numpy(disallowed())
 
@@ -105,7 +106,8 @@ class Heads:
     @torch.inference_mode()
     def triggers(self) -> Floats:
         """Probabilities, [tokens, trigger labels]."""
-        return _numpy(self._model.trigger_logits(self._tokens).softmax(-1))
+        parts = [self._model.trigger_logits(tokens) for tokens in torch.split(self._tokens, _TOKENS_AT_ONCE)]
+        return _numpy(torch.cat(parts).softmax(-1))
 
     @torch.inference_mode()
     def trigger_vectors(self, spans: Ints, types: Ints) -> Tensor:

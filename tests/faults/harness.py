@@ -89,9 +89,9 @@ class Running:
         return {name: float(value) for name, value in samples}
 
     def memory_mb(self) -> float:
-        """Resident memory."""
+        """Resident memory; 0 of a process that has ended."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+        return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
 
     def logs(self) -> list[dict[str, Any]]:
         """The log's lines; fails where one is no JSON."""
