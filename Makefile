@@ -21,6 +21,8 @@ TRAIN_ARGS =
 MODEL = models
 EVAL_DATA = $(EVENTS_EVAL_DATA)
 EVAL_ARGS =
+# test-faults
+FAULTS =
 # bench
 BENCH_ARGS =
 # image
@@ -41,7 +43,7 @@ SPACY := build/bench/spacy-venv
 
 .PHONY: help
 help: ## Tell what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: $(RUNTIME) ## Serve over HTTP; HOST=... PORT=... or the settings EVENTS_...
@@ -50,6 +52,10 @@ run: $(RUNTIME) ## Serve over HTTP; HOST=... PORT=... or the settings EVENTS_...
 .PHONY: test
 test: lint ## Run all checks: lint, then the tests with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+.PHONY: test-faults
+test-faults: $(DEV) ## Run the fault tests and the fuzzing in full; FAULTS='drain kill' for some
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 .PHONY: lint
 lint: $(DEV) ## Check style and types

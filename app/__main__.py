@@ -54,7 +54,7 @@ def serve(options: argparse.Namespace) -> int:
 def extract(options: argparse.Namespace) -> int:
     """Prints the events of one article."""
     query = _query(options)
-    extraction, model = _ask(options.url, query) if options.url else _extract_here(query)
+    extraction, model = _ask(options.url, query, options.api_key) if options.url else _extract_here(query)
     if options.table:
         print(table(extraction, model))
     else:
@@ -126,14 +126,14 @@ def _reasons(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}" for one in found)
 
 
-def _ask(url: str, query: Query) -> tuple[Extraction, ModelInfo]:
+def _ask(url: str, query: Query, api_key: str | None) -> tuple[Extraction, ModelInfo]:
     """The answer of a running service."""
     import httpx
 
     from app.client import Client, ServiceError
 
     try:
-        with Client(url, retry=False) as client:
+        with Client(url, retry=False, api_key=api_key or os.environ.get("EVENTS_API_KEY")) as client:
             answer = client.extract(query.article, types=query.types, min_confidence=query.min_confidence)
     except ServiceError as error:
         raise CommandError(f"{url} answered {error}", FAILED) from None
@@ -233,6 +233,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--types", metavar="TYPE,...", help="event types wanted, separated by commas; default: all")
     command.add_argument("--min-confidence", type=float, metavar="0...1", help="leave out events below it")
     command.add_argument("--url", help="ask the service there instead of loading the model")
+    command.add_argument(
+        "--api-key", metavar="KEY", help="for --url; default: EVENTS_API_KEY, which no list of processes shows"
+    )
     output = command.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print the service's JSON (default)")
     output.add_argument("--table", action="store_true", help="print a table for reading")

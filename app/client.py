@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
@@ -271,7 +271,7 @@ class _Options:
     timeout_s: float
     connect_timeout_s: float
     retry: bool
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     ssl_context: ssl.SSLContext | None
 
     def for_httpx(self) -> dict[str, Any]:
@@ -281,6 +281,10 @@ class _Options:
             "headers": {"User-Agent": "event-extraction-client", **self.headers},
             "verify": self.ssl_context or True,
         }
+
+
+def _headers(api_key: str | None, more: Mapping[str, str] | None) -> Mapping[str, str]:
+    return ({} if api_key is None else {"Authorization": f"Bearer {api_key}"}) | dict(more or {})
 
 
 # --------------------------------------------------------------------------------------------------- the stream
@@ -508,7 +512,8 @@ class Client:
     ``timeout_s`` bounds each call as a whole, tries and waits between them together, and is told to the service as
     its deadline. 429, 503 and broken connections are tried again, as Retry-After asks and with a random backoff,
     unless ``retry`` is False.
-    ``headers`` go with every request, such as a gateway's key. ``ssl_context`` instead of the public authorities.
+    ``api_key`` goes with every request as a bearer token, and so do ``headers``. ``ssl_context`` instead of the
+    public authorities.
 
     All calls take ``request_id``, sent as X-Request-ID, and raise ServiceError for what the service refused or failed
     at, httpx.TransportError (httpx.TimeoutException among it) where no answer came.
@@ -521,6 +526,7 @@ class Client:
         timeout_s: float = 60.0,
         connect_timeout_s: float = 5.0,
         retry: bool = True,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -530,7 +536,7 @@ class Client:
             timeout_s=timeout_s,
             connect_timeout_s=connect_timeout_s,
             retry=retry,
-            headers=headers or {},
+            headers=_headers(api_key, headers),
             ssl_context=ssl_context,
         )
         self._http = httpx.Client(**self._options.for_httpx(), transport=transport)
@@ -636,6 +642,7 @@ class AsyncClient:
         timeout_s: float = 60.0,
         connect_timeout_s: float = 5.0,
         retry: bool = True,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -645,7 +652,7 @@ class AsyncClient:
             timeout_s=timeout_s,
             connect_timeout_s=connect_timeout_s,
             retry=retry,
-            headers=headers or {},
+            headers=_headers(api_key, headers),
             ssl_context=ssl_context,
         )
         self._http = httpx.AsyncClient(**self._options.for_httpx(), transport=transport)

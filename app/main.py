@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from app.api import docs, openapi, problems, routes
 from app.api.middleware import RequestContext
 from app.serving.cpus import available_cpus, has_bfloat16
+from app.serving.keys import Keys
 from app.serving.logs import configure_logging
 from app.serving.protocols import Extractor, Observe
 from app.serving.server import LAST_ANSWERS_S, ProblemProtocol, Server
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None, load: Load = load_extractor) ->
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
+    app.state.keys = Keys(settings.api_keys_file) if settings.api_keys_file else None
     app.include_router(routes.work)
     app.include_router(routes.probes)
     docs.add_to(app)

@@ -9,6 +9,8 @@ from annotated_types import Ge, Gt, Le
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.serving.keys import read_keys
+
 VERSION = "0.1.0"
 
 _BESIDE_APP = Path(__file__).resolve().parent.parent
@@ -29,6 +31,10 @@ class Settings(BaseSettings):
         "127.0.0.1",
         description="Addresses or networks, comma-separated, whose `X-Forwarded-*` headers count; empty for none.",
     )
+    api_keys_file: Path | None = Field(
+        None,
+        description="File of API keys, one a line, read anew when changed; `/v1` asks for one of them. Empty: no keys.",
+    )
     model_dir: Path = Field(
         _BESIDE_APP / "models", description="Folder of the model; `models` beside the package by default."
     )
@@ -42,7 +48,7 @@ class Settings(BaseSettings):
     max_queued_tokens: Count = Field(
         524_288,
         description="Tokens of accepted, unanswered articles beyond which new work gets 429. Vectors of articles under "
-        "way take up to 2 kB a token.",
+        "way take up to 4 kB a token.",
     )
     max_body_bytes: Count = Field(
         8 * 1024 * 1024, description="Most bytes of a request's body, and of one NDJSON line; more gets 413."
@@ -69,6 +75,21 @@ class Settings(BaseSettings):
             raise ValueError("must start with /")
         return value
 
+    @field_validator("api_keys_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _readable_keys(cls, value: Path | None) -> Path | None:
+        try:
+            if value is not None:
+                read_keys(value)
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from None
+        return value
+
     @model_validator(mode="after")
     def _default_within_bounds(self) -> Settings:
         if self.request_timeout_s > self.max_request_timeout_s:
@@ -82,6 +103,6 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         value = field.default
         shown = value.relative_to(_BESIDE_APP) if isinstance(value, Path) else value
-        default = f"`{shown}`" if str(shown) else "empty"
+        default = "empty" if shown in ("", None) else f"`{shown}`"
         rows.append(f"| `EVENTS_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
@@ -146,10 +147,10 @@ class SlowExtractor(FakeExtractor):
 
 
 def main(argument: str) -> int:
-    """Serves on a free port, told by the log; ``argument`` is ``serve`` or ``broken``."""
+    """Serves on EVENTS_PORT, else on a free one that the log tells; ``argument`` is ``serve`` or ``broken``."""
     error = OSError("no such folder") if argument == "broken" else None
     load: Callable[[Settings, Observe], FakeExtractor] = SlowExtractor(load_error=error).load
-    return serve(Settings(port=0), load)
+    return serve(Settings() if "EVENTS_PORT" in os.environ else Settings(port=0), load)
 
 
 if __name__ == "__main__":

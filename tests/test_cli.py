@@ -264,3 +264,22 @@ def test_reader_that_leaves_early_sees_no_trace() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("way", ["flag", "environment", "none"])
+def test_a_service_with_keys_is_asked_with_one(
+    way: str, article: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "keys").write_text("0123456789abcdef")
+    if way == "environment":
+        monkeypatch.setenv("EVENTS_API_KEY", "0123456789abcdef")
+    flags = ["--api-key", "0123456789abcdef"] if way == "flag" else []
+    with served(api_keys_file=tmp_path / "keys") as service:
+        code = main(["extract", article, "--url", f"http://127.0.0.1:{service.port}", *flags])
+    captured = capsys.readouterr()
+    if way == "none":
+        assert code == 1
+        assert "401 Unauthorized: An API key is needed." in captured.err
+    else:
+        assert code == 0
+        assert len(json.loads(captured.out)["events"]) == 2

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from conftest import wait_for
 
+from app.extraction import checksums
 from app.extraction.extractor import Extractor
 from app.main import create_app
 from app.settings import Settings
@@ -171,10 +172,11 @@ async def test_longest_article_is_answered(client: httpx.AsyncClient) -> None:
 
 
 def test_weights_are_safetensors_alone() -> None:
-    weights = [p for p in MODELS.iterdir() if p.suffix not in {".json", ".md", ".html"}]
+    weights = [p for p in MODELS.iterdir() if p.suffix not in {".json", ".md", ".html"} and p.name != checksums.NAME]
     assert weights
     assert {p.suffix for p in weights} == {".safetensors"}
     assert all(p.stat().st_size < 60_000_000 for p in weights)
+    assert (MODELS / checksums.NAME).is_file()  # what it lists is verified at each load
 
 
 def test_documented_answers_are_the_models() -> None:

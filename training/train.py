@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from app.extraction import link, weights
+from app.extraction import checksums, link, weights
 from app.extraction.encode import (
     argument_logits,
     by_trigger,
@@ -318,11 +318,12 @@ def sample_triggers(targets: Targets, most: int, rng: random.Random) -> Targets:
 
 
 def save(model: EventModel, source: Path, output: Path) -> None:
-    """Writes config, tokenizer and weights."""
+    """Writes config, tokenizer, weights and checksums."""
     output.mkdir(parents=True, exist_ok=True)
     model.config.save_pretrained(output)
     weights.write(model.state_dict(), output)
     shutil.copy(source / "tokenizer.json", output / "tokenizer.json")
+    checksums.write(output)
 
 
 def main() -> None:

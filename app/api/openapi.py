@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.api.auth import SCHEMES
 from app.api.incoming import JSON, NDJSON, TIMEOUT_HEADER
 from app.api.ontology import TypesAnswer
 from app.api.problems import PROBLEM_JSON
@@ -55,10 +56,12 @@ _ANSWER_HEADERS: dict[str, Any] = {
 _RETRY_AFTER: dict[str, Any] = {
     "Retry-After": {"description": "Seconds to wait before another try.", "schema": {"type": "integer", "minimum": 1}}
 }
+_CHALLENGE: dict[str, Any] = {"WWW-Authenticate": {"description": "How to send the key.", "schema": {"type": "string"}}}
 _ALLOW: dict[str, Any] = {"Allow": {"description": "The methods that there are.", "schema": {"type": "string"}}}
 
 _PROBLEMS = {
     400: "Not JSON, not UTF-8, or nested too deep.",
+    401: "No API key, or one that is not known, where the service asks for one.",
     405: "The path does not have this method.",
     413: "The body is over the byte limit; told before it is all read.",
     415: "Another content type.",
@@ -82,10 +85,10 @@ def _content(schema: dict[str, Any], examples: dict[str, Any] | None = None) -> 
 
 def _problem(status: int) -> dict[str, Any]:
     example = EXAMPLES["problems"].get(str(status))
-    headers = _ANSWER_HEADERS | (_RETRY_AFTER if status in (429, 503) else {}) | (_ALLOW if status == 405 else {})
+    more = {401: _CHALLENGE, 405: _ALLOW, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
     return {
         "description": _PROBLEMS[status],
-        "headers": headers,
+        "headers": _ANSWER_HEADERS | more.get(status, {}),
         "content": {PROBLEM_JSON: _content(_ref(Problem), {"problem": example} if example else None)},
     }
 
@@ -100,7 +103,7 @@ def _operation(content: dict[str, Any], *problems: int) -> dict[str, Any]:
 
 
 def _post(body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    operation = _operation(answer, 400, 413, 415, 422, 429, 503, 504)
+    operation = _operation(answer, 400, 401, 413, 415, 422, 429, 503, 504)
     timeout = {
         "name": TIMEOUT_HEADER,
         "in": "header",
@@ -144,7 +147,7 @@ _OPERATIONS: dict[str, dict[str, Any]] = {
             NDJSON: _content(_LINES, {k: _lines(v["results"]) for k, v in _examples("batch", "response").items()}),
         },
     ),
-    "types": _operation({JSON: _content(_ref(TypesAnswer))}),
+    "types": _operation({JSON: _content(_ref(TypesAnswer))}, 401),
     "livez": _operation({JSON: _content(_ref(HealthAnswer), {"alive": {"status": "alive"}})}),
     "readyz": _operation({JSON: _content(_ref(HealthAnswer), {"ready": {"status": "ready"}})}, 503),
     "metrics": _operation({"text/plain": _content({"type": "string"})}),
@@ -164,6 +167,8 @@ def _components() -> dict[str, Any]:
 
 def add_to(app: FastAPI, settings: Settings) -> None:
     """Makes the document the one that the application serves, with the limits of its settings."""
+
+    keys_optional = settings.api_keys_file is None
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -185,9 +190,11 @@ def add_to(app: FastAPI, settings: Settings) -> None:
                         if parameter["name"] == TIMEOUT_HEADER:
                             parameter["schema"]["maximum"] = settings.max_request_timeout_s
                             parameter["schema"]["default"] = settings.request_timeout_s
+                    if "401" in operation["responses"]:
+                        operation["security"] = [{}] * keys_optional + [{name: []} for name in SCHEMES]
             schemas = deepcopy(_components())
             schemas["BatchRequest"]["properties"]["articles"]["maxItems"] = settings.max_articles
-            built["components"] = {"schemas": dict(sorted(schemas.items()))}
+            built["components"] = {"schemas": dict(sorted(schemas.items())), "securitySchemes": deepcopy(SCHEMES)}
             app.openapi_schema = built
         return app.openapi_schema
 

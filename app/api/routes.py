@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from app.api import batch, incoming
+from app.api.auth import check_key
 from app.api.incoming import JSON, NDJSON
 from app.api.ontology import TYPES
 from app.api.problems import ProblemError, as_problem
@@ -16,8 +17,7 @@ from app.serving.lifecycle import REASONS
 from app.serving.service import Service
 from app.settings import VERSION
 
-# A check of API keys would be a dependency of this router.
-work = APIRouter(prefix="/v1", tags=["events"])
+work = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(check_key)])
 probes = APIRouter(tags=["operation"])
 
 _TYPES = TYPES.model_dump_json().encode()

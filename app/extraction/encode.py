@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.extraction import weights
+from app.extraction import checksums, weights
 from app.extraction.labels import disallowed
 from app.extraction.link import Floats, Slice
 from app.extraction.model import EventConfig, EventModel, distance_buckets, sentence_buckets, span_means
@@ -27,17 +27,22 @@ Dtype = Literal["float32", "bfloat16"]
 
 REACH = 128  # tokens to each side of a trigger in which its arguments are sought
 _AT_ONCE = 4  # triggers re-read in one go by a core; bounds the memory
+_TOKENS_AT_ONCE = 8192  # of a long article seen by the triggers' head in one go, for the same reason
 _BARRED = torch.from_numpy(disallowed())
 
 
 def load(model_dir: Path, dtype: Dtype) -> EventModel:
     """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken."""
+    if not model_dir.is_dir():
+        raise FileNotFoundError(f"there is no model folder {model_dir}")
+    checksums.verify(model_dir)
     config = EventConfig.from_pretrained(model_dir, local_files_only=True)
     state = weights.read(model_dir)
     with torch.device("meta"):  # the weights come from the file, so none are drawn
         model = EventModel(config)
-    wrong = sorted(model.state_dict().keys() ^ state.keys())
-    if wrong:
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in state.items()}
+    if wrong := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
         raise ValueError(
             f"the weights in the model folder {model_dir.name} are of another model: {', '.join(wrong[:4])}"
         )
@@ -91,7 +96,8 @@ class Heads:
     @torch.inference_mode()
     def triggers(self) -> Floats:
         """Probabilities, [tokens, trigger labels]."""
-        return _numpy(self._model.trigger_logits(self._tokens).softmax(-1))
+        parts = [self._model.trigger_logits(tokens) for tokens in torch.split(self._tokens, _TOKENS_AT_ONCE)]
+        return _numpy(torch.cat(parts).softmax(-1))
 
     @torch.inference_mode()
     def trigger_vectors(self, spans: Ints, types: Ints) -> Tensor:

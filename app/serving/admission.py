@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from app.serving.errors import RefusedError
 
-CHARS_PER_TOKEN = 4  # a guess that holds until the article is tokenised
+CHARS_PER_TOKEN = 4  # of words in plain letters: a guess that holds until the article is tokenised
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 \t\r\n"
 HALF_LIFE_S = 10.0  # of busy time, over which the measured speed forgets
 ASSUMED_TOKENS_PER_S = 1000.0  # until something was measured
 
@@ -111,6 +112,11 @@ class Admission:
         return tickets
 
 
-def estimate_tokens(characters: int) -> int:
-    """Tokens of a text that is not tokenised yet."""
-    return characters // CHARS_PER_TOKEN + 1
+def estimate_tokens(text: str) -> int:
+    """Tokens of a text that is not tokenised yet.
+
+    A sign, or a letter of another script, may be a token by itself, so that a text of those is no cheap one.
+    """
+    encoded = text.encode(errors="replace")
+    plain = len(encoded) - len(encoded.translate(None, _PLAIN))
+    return plain // CHARS_PER_TOKEN + len(text) - plain + 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 import uuid
+from http import HTTPStatus
 from types import FrameType
 
 import uvicorn
@@ -15,6 +17,7 @@ from app.serving.lifecycle import Lifecycle
 
 logger = logging.getLogger(__name__)
 
+HEAD_TIMEOUT_S = 20  # for the head of a request; its body has the request's deadline
 LAST_ANSWERS_S = 5  # after the grace, for the 503s of what was left
 
 
@@ -50,22 +53,65 @@ class Server(uvicorn.Server):
 
 
 class ProblemProtocol(HttpToolsProtocol):
-    """Answers what is not HTTP at all, which no application sees, in the form of every other error."""
+    """Tells what no application sees, as every other error: what is not HTTP, and heads that never end."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A caller must begin at once, or its connection would be held for nothing."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the wait."""
+        self._end_wait()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """The next head begins on a connection that was kept; uvicorn has ended its own wait."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """From here on the request's deadline counts."""
+        self._end_wait()
+        super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Writes the answer and closes the connection."""
+        self._refuse(400, "The request is not valid HTTP.")
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_is_late)
+
+    def _end_wait(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.cycle is None or self.cycle.response_complete:
+            self._refuse(408, "The head of the request did not come in time.")
+        else:  # nothing may get into the answer before, for which reading may even be paused
+            self._await_head()
+
+    def _refuse(self, status: int, detail: str) -> None:
         request_id = str(uuid.uuid4())
+        phrase = HTTPStatus(status).phrase
         problem = {
             "type": "about:blank",
-            "title": "Bad Request",
-            "status": 400,
-            "detail": "The request is not valid HTTP.",
+            "title": phrase,
+            "status": status,
+            "detail": detail,
             "request_id": request_id,
         }
         body = json.dumps(problem).encode()
         head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+            f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/problem+json\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nx-content-type-options: nosniff\r\n"
+            "cache-control: no-store\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

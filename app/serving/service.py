@@ -48,7 +48,7 @@ class Query:
     @property
     def cost(self) -> int:
         """Estimated tokens."""
-        return estimate_tokens(len(self.article.text))
+        return estimate_tokens(self.article.text)
 
 
 class Service:

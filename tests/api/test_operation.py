@@ -245,6 +245,9 @@ async def test_docs_ask_no_foreign_host(service: Running) -> None:
     page = await service.client.get("/docs")
     assert page.status_code == 200
     assert "script-src 'self';" in page.headers["content-security-policy"]
+    assert page.headers["x-frame-options"] == "DENY"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["cross-origin-opener-policy"] == "same-origin"
     assert "//" not in page.text
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     for address in addresses:
@@ -273,9 +276,12 @@ async def test_prefix_of_a_gateway_may_be_stripped_or_not(path: str) -> None:
 
 
 async def test_answers_are_not_sniffed_or_stored(service: Running) -> None:
-    response = await service.extract("text")
-    assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["cache-control"] == "no-store"
+    answers = [await service.extract(text) for text in ("text", "", "poison")]
+    for path in ("/docs", "/docs/start.js", "/docs/static/swagger-ui.css", "/openapi.json", "/metrics", "/nowhere"):
+        answers.append(await service.client.get(path))  # noqa: PERF401 - await
+    for response in answers:
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["cache-control"] == "no-store"
 
 
 async def test_examples_are_true() -> None:

@@ -100,5 +100,7 @@ async def test_who_waits_gets_in_when_there_is_room() -> None:
 
 
 def test_estimate_is_never_nothing() -> None:
-    assert estimate_tokens(1) == 1
-    assert estimate_tokens(4000) == 1001
+    assert estimate_tokens("a") == 1
+    assert estimate_tokens("word" * 1000) == 1001
+    for sign in ("$", "\u4e2d", "\U0001f642", "\u0416"):  # a token each, or less
+        assert estimate_tokens(sign * 1000) == 1001

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -215,7 +216,51 @@ def test_what_is_no_http_gets_a_problem_too(service: Served) -> None:
         status, headers, problem = caller.answer()
         assert (status, headers["content-type"]) == (400, "application/problem+json")
         assert headers["x-request-id"] == problem["request_id"]
+        assert headers["x-content-type-options"] == "nosniff"
         assert caller.ended()
+
+
+@pytest.mark.parametrize(
+    "begun", ["", "GET /livez HTTP/1.1\r\nHost: ", "GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /li"]
+)
+def test_a_head_that_does_not_end_gets_408(begun: str, service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.serving.server.HEAD_TIMEOUT_S", 0.2)
+    with wire(service) as caller:
+        caller.send(begun)
+        if begun.count("GET") == 2:
+            assert caller.answer()[0] == 200
+        for _ in range(3):  # bytes that trickle in win no time
+            caller.send("a" if begun else "")
+        status, headers, problem = caller.answer()
+        assert (status, headers["connection"], problem["status"]) == (408, "close", 408)
+        assert caller.ended()
+
+
+def test_a_second_head_that_does_not_end_breaks_into_no_answer(
+    service: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.serving.server.HEAD_TIMEOUT_S", 0.2)
+    service.extractor.gate.clear()
+    with wire(service) as caller:
+        caller.post("/v1/extract", article("holds the encoder"))
+        caller.send("GET /livez HTTP/1.1\r\nHost: ")
+        time.sleep(0.4)
+        service.extractor.gate.set()
+        assert caller.answer()[0] == 200
+        assert caller.answer()[0] == 408
+
+
+def test_a_slow_answer_or_an_idle_connection_is_no_late_head(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.serving.server.HEAD_TIMEOUT_S", 0.2)
+    service.extractor.gate.clear()
+    with wire(service) as caller:
+        caller.post("/v1/extract", article("Rossi met"))
+        time.sleep(0.4)
+        service.extractor.gate.set()
+        assert caller.answer()[0] == 200
+        time.sleep(0.4)
+        caller.post("/v1/extract", article("Rossi met"))
+        assert caller.answer()[0] == 200
 
 
 def test_long_article_does_not_hold_up_a_short_one() -> None:
