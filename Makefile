@@ -41,11 +41,12 @@ SPACY := build/bench/spacy-venv
 
 .PHONY: help
 help: ## Tell what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: $(RUNTIME) ## Serve over HTTP; HOST=... PORT=... or the settings EVENTS_...
-	@exec $(BIN)/python -m app serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
+	@EVENTS_BUILD_REVISION="$${EVENTS_BUILD_REVISION:-$$(git rev-parse HEAD 2>/dev/null || echo unknown)}" \
+		exec $(BIN)/python -m app serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
 .PHONY: test
 test: lint ## Run all checks: lint, then the tests with coverage
@@ -86,10 +87,12 @@ openapi: $(RUNTIME) ## Write openapi/openapi.json
 	$(BIN)/python -m app openapi > build/openapi.json
 	mv build/openapi.json openapi/openapi.json
 
-# HEALTHCHECK is no part of the OCI format.
-build_docker := docker build
-build_podman := podman build --format docker
-build_buildah := buildah --storage-driver vfs bud --isolation chroot --pull-never --format docker
+# The times of files and layers are those of the commit, so that one source gives one image. HEALTHCHECK is no part of
+# the OCI format.
+epoch = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+build_docker = SOURCE_DATE_EPOCH=$(epoch) docker build
+build_podman = podman build --format docker --timestamp $(epoch)
+build_buildah = buildah --storage-driver vfs bud --isolation chroot --pull-never --format docker --timestamp $(epoch)
 
 .PHONY: image
 image: ## Build the container image IMAGE=event-extraction with BUILDER=docker, podman or buildah
@@ -99,6 +102,10 @@ image: ## Build the container image IMAGE=event-extraction with BUILDER=docker, 
 		--build-arg BUILD_REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
 		--build-arg BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null || true)" \
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" $(IMAGE_ARGS) .
+
+.PHONY: image-test
+image-test: ## Try the image IMAGE=event-extraction that buildah has built; as root
+	unshare --mount $(PYTHON) tests/deploy/try_image.py '$(IMAGE)'
 
 .PHONY: lock
 lock: ## Write the lock files anew from requirements*.in; LOCK_ARGS='--upgrade-package NAME' lifts a version
