@@ -28,6 +28,8 @@ BUILDER = docker
 IMAGE = event-extraction
 BASE_IMAGE =
 IMAGE_ARGS =
+# audit
+AUDIT_ARGS =
 # lock
 LOCK_ARGS =
 
@@ -106,6 +108,20 @@ image: ## Build the container image IMAGE=event-extraction with BUILDER=docker, 
 .PHONY: image-test
 image-test: ## Try the image IMAGE=event-extraction that buildah has built; as root
 	unshare --mount $(PYTHON) tests/deploy/try_image.py '$(IMAGE)'
+
+.PHONY: audit
+audit: $(DEV) ## Compare what is installed with the lock files, and look for known vulnerabilities; AUDIT_ARGS=--strict
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && \
+		build/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit==2.10.1; }
+	$(BIN)/python -m tools.audit --pip-audit build/audit/bin/pip-audit $(AUDIT_ARGS)
+
+.PHONY: sbom
+sbom: ## Write build/sbom.json: CycloneDX, of the run-time packages and the model's weights
+	@test -x build/sbom/bin/cyclonedx-py || { $(PYTHON) -m venv build/sbom && \
+		build/sbom/bin/python -m pip --disable-pip-version-check --quiet install cyclonedx-bom==7.5.0; }
+	@cat requirements.txt requirements-torch.txt | SOURCE_DATE_EPOCH=$(epoch) PYTHONWARNINGS=ignore \
+		build/sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o build/sbom.json -
+	@build/sbom/bin/python tools/sbom.py models build/sbom.json
 
 .PHONY: lock
 lock: ## Write the lock files anew from requirements*.in; LOCK_ARGS='--upgrade-package NAME' lifts a version
