@@ -30,6 +30,8 @@ BUILDER = docker
 IMAGE = event-extraction
 BASE_IMAGE =
 IMAGE_ARGS =
+# audit
+AUDIT_ARGS =
 # lock
 LOCK_ARGS =
 
@@ -47,7 +49,8 @@ help: ## Tell what there is
 
 .PHONY: run
 run: $(RUNTIME) ## Serve over HTTP; HOST=... PORT=... or the settings EVENTS_...
-	@exec $(BIN)/python -m app serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
+	@EVENTS_BUILD_REVISION="$${EVENTS_BUILD_REVISION:-$$(git rev-parse HEAD 2>/dev/null || echo unknown)}" \
+		exec $(BIN)/python -m app serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
 .PHONY: test
 test: lint ## Run all checks: lint, then the tests with coverage
@@ -92,10 +95,12 @@ openapi: $(RUNTIME) ## Write openapi/openapi.json
 	$(BIN)/python -m app openapi > build/openapi.json
 	mv build/openapi.json openapi/openapi.json
 
-# HEALTHCHECK is no part of the OCI format.
-build_docker := docker build
-build_podman := podman build --format docker
-build_buildah := buildah --storage-driver vfs bud --isolation chroot --pull-never --format docker
+# The times of files and layers are those of the commit, so that one source gives one image. HEALTHCHECK is no part of
+# the OCI format.
+epoch = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+build_docker = SOURCE_DATE_EPOCH=$(epoch) docker build
+build_podman = podman build --format docker --timestamp $(epoch)
+build_buildah = buildah --storage-driver vfs bud --isolation chroot --pull-never --format docker --timestamp $(epoch)
 
 .PHONY: image
 image: ## Build the container image IMAGE=event-extraction with BUILDER=docker, podman or buildah
@@ -105,6 +110,24 @@ image: ## Build the container image IMAGE=event-extraction with BUILDER=docker, 
 		--build-arg BUILD_REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
 		--build-arg BUILD_DATE="$$(git log -1 --format=%cI 2>/dev/null || true)" \
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" $(IMAGE_ARGS) .
+
+.PHONY: image-test
+image-test: ## Try the image IMAGE=event-extraction that buildah has built; as root
+	unshare --mount $(PYTHON) tests/deploy/try_image.py '$(IMAGE)'
+
+.PHONY: audit
+audit: $(DEV) ## Compare what is installed with the lock files, and look for known vulnerabilities; AUDIT_ARGS=--strict
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && \
+		build/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit==2.10.1; }
+	$(BIN)/python -m tools.audit --pip-audit build/audit/bin/pip-audit $(AUDIT_ARGS)
+
+.PHONY: sbom
+sbom: ## Write build/sbom.json: CycloneDX, of the run-time packages and the model's weights
+	@test -x build/sbom/bin/cyclonedx-py || { $(PYTHON) -m venv build/sbom && \
+		build/sbom/bin/python -m pip --disable-pip-version-check --quiet install cyclonedx-bom==7.5.0; }
+	@cat requirements.txt requirements-torch.txt | SOURCE_DATE_EPOCH=$(epoch) PYTHONWARNINGS=ignore \
+		build/sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o build/sbom.json -
+	@build/sbom/bin/python tools/sbom.py models build/sbom.json
 
 .PHONY: lock
 lock: ## Write the lock files anew from requirements*.in; LOCK_ARGS='--upgrade-package NAME' lifts a version

@@ -72,11 +72,12 @@ class Extraction(values.Extraction):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What is running; ``model`` is None until it is loaded."""
+    """What is running; ``model`` and the hash of its weights are None until it is loaded."""
 
     version: str
     model: Model | None
     build: str
+    weights_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -19,7 +20,9 @@ from app.serving.logs import configure_logging
 from app.serving.protocols import Extractor, Observe
 from app.serving.server import LAST_ANSWERS_S, ProblemProtocol, Server
 from app.serving.service import Load, Service
-from app.settings import VERSION, Settings
+from app.settings import VERSION, Settings, shown
+
+logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 75  # longer than the 60 of common gateways, so that it is they who close an idle connection
 
@@ -98,6 +101,16 @@ def create_server(app: FastAPI, settings: Settings) -> Server:
 def serve(settings: Settings, load: Load = load_extractor) -> int:
     """Serves until SIGTERM or SIGINT; the exit status: 0 after a drain, 1 where the model or the address failed."""
     configure_logging(settings.log_level)
+    logger.info(
+        "starting",
+        extra={
+            "version": VERSION,
+            "revision": settings.build_revision,
+            "cpus": available_cpus(),
+            "bfloat16": has_bfloat16(),
+            "settings": shown(settings),
+        },
+    )
     app = create_app(settings, load)
     service: Service = app.state.service
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import Field, field_validator, model_validator
@@ -64,6 +64,14 @@ class Settings(BaseSettings):
     drain_grace_s: Seconds = Field(
         30.0, description="Seconds that accepted requests have to finish in after SIGTERM; what is left gets 503."
     )
+    trace_endpoint: str = Field(
+        "",
+        description="URL that takes traces as OTLP over HTTP, such as `http://collector:4318/v1/traces`; empty for no "
+        "tracing.",
+    )
+    trace_ratio: Annotated[float, Ge(0), Le(1)] = Field(
+        1.0, description="Share of the requests that are traced, of those whose caller did not decide it."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     build_revision: str = Field("unknown", description="Revision of the source, told by `/version` and the metrics.")
 
@@ -90,11 +98,25 @@ class Settings(BaseSettings):
             raise ValueError(f"cannot be read: {error.strerror}") from None
         return value
 
+    @field_validator("trace_endpoint")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        if "@" in value:
+            raise ValueError("must hold no password; OTEL_EXPORTER_OTLP_HEADERS is for credentials")
+        return value
+
     @model_validator(mode="after")
     def _default_within_bounds(self) -> Settings:
         if self.request_timeout_s > self.max_request_timeout_s:
             raise ValueError("request_timeout_s must not exceed max_request_timeout_s")
         return self
+
+
+def shown(settings: BaseSettings) -> dict[str, Any]:
+    """The settings as they are in effect, for the log: a SecretStr as asterisks, a file of secrets by its path."""
+    return settings.model_dump(mode="json")
 
 
 def settings_table() -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.api.schemas import ArticleRequest, render
 from app.extraction.extractor import Extractor
+from app.serving.weights import weights_sha256
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "app" / "api" / "examples.json"
@@ -42,6 +43,7 @@ def refresh(extractor: Extractor, examples: dict[str, Any]) -> dict[str, Any]:
     model = {"name": extractor.info.name, "version": extractor.info.version}
     for example in examples["version"].values():
         example["response"]["model"] = model
+        example["response"]["weights_sha256"] = weights_sha256(ROOT / "models")
     return examples
 
 

@@ -138,8 +138,10 @@ class LineStream(Response):
                     yield Work(query.cost, lambda query=query: self._one(query))  # type: ignore[misc]
 
     async def _one(self, query: Query) -> bytes:
+        began = time.monotonic()
         ticket = await self._service.admission.wait(query.cost)
         try:
+            self._service.tell_admitted(began)
             deadline = time.monotonic() + self._timeout_s
             return await extract(self._service, query, ticket, source=self, deadline=deadline)
         except (DeadlineExceededError, ExtractionFailedError) as error:

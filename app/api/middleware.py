@@ -8,6 +8,8 @@ import re
 import secrets
 import time
 import uuid
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -18,6 +20,9 @@ from app.serving.errors import RefusedError
 from app.serving.lifecycle import RETRY_DRAINING_S
 from app.serving.logs import RequestInfo, current_request
 from app.serving.service import Service
+
+if TYPE_CHECKING:  # imported only where there is tracing
+    from opentelemetry.trace import Span
 
 logger = logging.getLogger("app.access")
 
@@ -44,18 +49,34 @@ class RequestContext:
             return
         _set_prefix(scope, self._service.settings.root_path)
         headers = Headers(scope=scope)
-        trace_id, flags = _trace(headers.getlist("traceparent"))
-        info = RequestInfo(_request_id(headers), trace_id, secrets.token_hex(8), time.monotonic())
-        exchange = _Exchange(receive, send, headers, info, flags, self._service)
-        token = current_request.set(info)
-        self._service.metrics.in_flight.inc()
-        try:
-            with self._service.lifecycle.request():
-                await self._answer(scope, exchange)
-        finally:
-            self._service.metrics.in_flight.dec()
-            self._tell(scope, exchange)
-            current_request.reset(token)
+        started = time.monotonic()
+        caller = _caller(headers.getlist("traceparent"))
+        with self._traced(scope, headers, caller) as span:
+            if span is not None:
+                here = span.get_span_context()
+                trace_id, span_id, sampled = f"{here.trace_id:032x}", f"{here.span_id:016x}", here.trace_flags.sampled
+            else:
+                trace_id, sampled = (caller[0], caller[2]) if caller else (secrets.token_hex(16), False)
+                span_id = secrets.token_hex(8)
+            info = RequestInfo(_request_id(headers), trace_id, span_id, started)
+            exchange = _Exchange(receive, send, headers, info, "01" if sampled else "00", self._service)
+            token = current_request.set(info)
+            self._service.metrics.in_flight.inc()
+            try:
+                with self._service.lifecycle.request():
+                    await self._answer(scope, exchange)
+            finally:
+                self._service.metrics.in_flight.dec()
+                self._tell(scope, exchange, span)
+                current_request.reset(token)
+
+    def _traced(
+        self, scope: Scope, headers: Headers, caller: tuple[str, str, bool] | None
+    ) -> AbstractContextManager[Span | None]:
+        tracing = self._service.tracing
+        if tracing is None or scope["path"].removeprefix(self._service.settings.root_path) in PROBES:
+            return nullcontext()
+        return tracing.request(caller, headers.getlist("tracestate"))
 
     async def _answer(self, scope: Scope, exchange: _Exchange) -> None:
         try:
@@ -75,13 +96,23 @@ class RequestContext:
                 raise  # the server breaks the connection off, which is how the caller learns of it
             await as_problem(error).response()(scope, exchange.receive, exchange.send)
 
-    def _tell(self, scope: Scope, exchange: _Exchange) -> None:
+    def _tell(self, scope: Scope, exchange: _Exchange, span: Span | None) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in METHODS else "other"
         seconds = time.monotonic() - exchange.info.started
         metrics = self._service.metrics
         metrics.requests.labels(method, route, str(exchange.status)).inc()
         metrics.request_seconds.labels(method, route).observe(seconds)
+        if span is not None and self._service.tracing is not None:
+            attributes = {
+                "http.request.method": method,
+                "http.route": route,
+                "http.response.status_code": exchange.status,
+                "events.request_id": exchange.info.request_id,
+                "events.articles": exchange.info.articles,
+                "events.found": exchange.info.events,
+            }
+            self._service.tracing.finish(span, f"{method} {route}", attributes, failed=exchange.status >= 500)
         client = scope.get("client")
         logger.log(
             logging.DEBUG if route in PROBES else logging.INFO,
@@ -171,12 +202,12 @@ def _request_id(headers: Headers) -> str:
     return sent if _REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
 
 
-def _trace(sent: list[str]) -> tuple[str, str]:
-    """Trace id and flags: the caller's, where it sent one valid ``traceparent``, else a new trace, not sampled."""
+def _caller(sent: list[str]) -> tuple[str, str, bool] | None:
+    """The ids of trace and span and whether they are sampled, where the caller sent one valid ``traceparent``."""
     match = _TRACEPARENT.fullmatch(sent[0]) if len(sent) == 1 else None
     if match is not None:
         version, trace_id, parent_id, flags, more = match.groups()
         known = version != "ff" and not (version == "00" and more)
         if known and int(trace_id, 16) and int(parent_id, 16):
-            return trace_id, f"{int(flags, 16) & 1:02x}"
-    return secrets.token_hex(16), "00"
+            return trace_id, parent_id, bool(int(flags, 16) & 1)
+    return None

@@ -101,7 +101,7 @@ async def metrics(request: Request) -> Response:
 
 @probes.get("/version", summary="What is running")
 async def version(request: Request) -> Response:
-    """The versions of the service and of its model, and the revision of the source."""
+    """The versions of the service and of its model, the revision of the source, and the hash of the weights."""
     service = _service(request)
     model = service.model
     return _json(
@@ -109,5 +109,6 @@ async def version(request: Request) -> Response:
             "version": VERSION,
             "model": {"name": model.name, "version": model.version} if model else None,
             "build": service.settings.build_revision,
+            "weights_sha256": service.weights_sha256 if model else None,
         }
     )

@@ -253,6 +253,10 @@ class VersionAnswer(_Answer):
     version: str = Field(description="The service's version.")
     model: ModelAnswer | None = Field(description="Null until the model is loaded.")
     build: str = Field(description="Revision of the source.")
+    weights_sha256: str | None = Field(
+        description="Hash of the model's weights; of several files, that of their `sha256sum` listing. Null until the "
+        "model is loaded."
+    )
 
 
 class HealthAnswer(_Answer):

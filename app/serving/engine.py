@@ -12,12 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.extraction.values import Article, EventType, Extraction
 from app.serving.errors import DeadlineExceededError, ExtractionFailedError
 from app.serving.protocols import Extractor, Segmented
 from app.serving.queue import Job, Piece, WindowQueue
+
+if TYPE_CHECKING:  # imported only where there is tracing
+    from opentelemetry.trace import SpanContext
+
+    from app.serving.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +36,25 @@ CLOSE_TIMEOUT_S = 10.0
 class Engine:
     """Runs one extractor for all requests.
 
-    ``on_batch`` is told the windows and tokens of every pass, from the encoder's thread.
+    ``on_batch`` is told the windows and tokens of every pass, from the encoder's thread, and ``on_wait`` the seconds
+    that each article waited for its first.
     """
 
     def __init__(
-        self, extractor: Extractor, *, batch_tokens: int, pool_threads: int, on_batch: Callable[[int, int], None]
+        self,
+        extractor: Extractor,
+        *,
+        batch_tokens: int,
+        pool_threads: int,
+        on_batch: Callable[[int, int], None],
+        on_wait: Callable[[float], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self._extractor = extractor
         self._batch_tokens = batch_tokens
         self._on_batch = on_batch
+        self._on_wait = on_wait
+        self._tracing = tracing
         self.queue = WindowQueue()
         self._pool = ThreadPoolExecutor(pool_threads, thread_name_prefix="articles")
         self._encoder = threading.Thread(target=self._encode_forever, name="encoder", daemon=True)
@@ -64,11 +81,19 @@ class Engine:
         timeout = asyncio.timeout(deadline - time.monotonic())
         try:
             async with timeout:
-                segmented = await loop.run_in_executor(self._pool, self._extractor.segment, article)
+                # The context goes along, so that what a stage logs or traces is known to be of this request.
+                segmented = await loop.run_in_executor(self._pool, copy_context().run, self._extractor.segment, article)
                 counted(sum(window.tokens for window in segmented.windows))
                 vectors = await self._encode(segmented, source, deadline)
                 return await loop.run_in_executor(
-                    self._pool, self._finish, segmented, vectors, types, min_confidence, render
+                    self._pool,
+                    copy_context().run,
+                    self._finish,
+                    segmented,
+                    vectors,
+                    types,
+                    min_confidence,
+                    render,
                 )
         except Exception as error:
             if timeout.expired():
@@ -100,12 +125,20 @@ class Engine:
             deadline=deadline,
             done=lambda vectors: hand_over(future.set_result, vectors),
             failed=lambda error: hand_over(future.set_exception, error),
+            span=self._tracing.current() if self._tracing is not None else None,
         )
+        entered = time.monotonic()
         self.queue.put(job)
         try:
             return await future
         finally:
             self.queue.drop(job)
+            taken, now = job.taken, time.monotonic()
+            self._on_wait((taken or now) - entered)
+            if self._tracing is not None:
+                self._tracing.record("queue", entered, taken or now)
+                if taken is not None:
+                    self._tracing.record("encode", taken, now, job.passes)
 
     def _finish(
         self,
@@ -134,12 +167,22 @@ class Engine:
             del pieces  # or the last batch's articles would live until the next one
 
     def _encode_pieces(self, pieces: Sequence[Piece]) -> None:
-        vectors = self._extractor.encode([piece.window for piece in pieces])
-        if len(vectors) != len(pieces):
-            raise ValueError("the encoder must give one tensor a window")
+        with self._traced(pieces) as span:
+            vectors = self._extractor.encode([piece.window for piece in pieces])
+            if len(vectors) != len(pieces):
+                raise ValueError("the encoder must give one tensor a window")
+        if span is not None:
+            for job in {piece.job for piece in pieces}:
+                job.passes.append(span)
         for piece, vector in zip(pieces, vectors, strict=True):
             job = piece.job
             job.vectors[piece.index] = vector
             job.missing -= 1
             if job.missing == 0:
                 job.done(job.vectors)
+
+    def _traced(self, pieces: Sequence[Piece]) -> AbstractContextManager[SpanContext | None]:
+        if self._tracing is None:
+            return nullcontext()
+        tokens = sum(piece.window.tokens for piece in pieces)
+        return self._tracing.batch([piece.job.span for piece in pieces], len(pieces), tokens)

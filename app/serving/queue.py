@@ -7,9 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.serving.protocols import Window
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
 
 
 @dataclass(eq=False, slots=True)
@@ -17,7 +20,8 @@ class Job:
     """One article's way through the encoder.
 
     ``source`` is the request it came with, ``deadline`` a time of ``time.monotonic``. ``vectors`` and ``missing``
-    belong to the encoder's thread; ``turn`` and ``waiting`` to the queue.
+    belong to the encoder's thread, as do ``passes``, the spans of those it had a part in, where ``span`` is traced;
+    ``turn``, ``waiting`` and ``taken``, when its first window was, to the queue.
     """
 
     windows: Sequence[Window]
@@ -25,10 +29,13 @@ class Job:
     deadline: float
     done: Callable[[list[Any]], None]
     failed: Callable[[Exception], None]
+    span: SpanContext | None = None
+    passes: list[SpanContext] = field(default_factory=list)
     vectors: list[Any] = field(init=False)
     missing: int = field(init=False)
     turn: int = 0
     waiting: bool = False
+    taken: float | None = None
 
     def __post_init__(self) -> None:
         self.missing = len(self.windows)
@@ -113,6 +120,8 @@ class WindowQueue:
             tokens = job.windows[job.turn].tokens
             if pieces and tokens > room:
                 break
+            if job.turn == 0:
+                job.taken = now
             pieces.append(Piece(job, job.turn))
             room -= tokens
             self.tokens -= tokens

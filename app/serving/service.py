@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from app.extraction.values import Article, EventType, Extraction
 from app.serving.admission import Admission, Ticket, estimate_tokens
@@ -17,9 +17,14 @@ from app.serving.cpus import available_cpus
 from app.serving.engine import Engine
 from app.serving.errors import DeadlineExceededError, ExtractionFailedError, RefusedError
 from app.serving.lifecycle import Lifecycle
+from app.serving.logs import current_request
 from app.serving.metrics import Metrics
 from app.serving.protocols import Extractor, ModelInfo, Observe
+from app.serving.weights import weights_sha256
 from app.settings import VERSION, Settings
+
+if TYPE_CHECKING:  # imported only where there is tracing
+    from app.serving.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ class Service:
         self.lifecycle = Lifecycle()
         self.admission = Admission(settings.max_queued_tokens)
         self.model: ModelInfo | None = None
+        self.weights_sha256: str | None = None
+        self.tracing = _tracing(settings)
         self._load = load
         self._engine: Engine | None = None
         self._buffered = 0
@@ -73,12 +80,17 @@ class Service:
     async def start(self) -> None:
         """Loads the model, warms it up, then is ready; a model that cannot be loaded is logged and told by readyz."""
         try:
-            extractor = await _in_daemon_thread(lambda: self._load(self.settings, self.metrics.observe_stage))
+            extractor, self.weights_sha256 = await asyncio.gather(
+                _in_daemon_thread(lambda: self._load(self.settings, self._observe)),
+                _in_daemon_thread(lambda: weights_sha256(self.settings.model_dir)),
+            )
             self._engine = Engine(
                 extractor,
                 batch_tokens=self.settings.batch_tokens,
                 pool_threads=max(2, min(4, available_cpus() // 2)),
                 on_batch=self.metrics.observe_batch,
+                on_wait=self.metrics.queue_wait.observe,
+                tracing=self.tracing,
             )
             started = time.monotonic()
             for _ in range(2):  # the first pass allocates, the second measures
@@ -92,13 +104,23 @@ class Service:
             return
         self.model = extractor.info
         self.metrics.tell_model(self.model.name, self.model.version)
-        logger.info("ready", extra={"model": self.model.name, "warm_up_s": round(time.monotonic() - started, 3)})
+        logger.info(
+            "ready",
+            extra={
+                "model": self.model.name,
+                "model_version": self.model.version,
+                "weights_sha256": self.weights_sha256,
+                "warm_up_s": round(time.monotonic() - started, 3),
+            },
+        )
         self.lifecycle.ready()
 
     def stop(self) -> None:
         """Ends the engine's threads."""
         if self._engine is not None:
             self._engine.close()
+        if self.tracing is not None:
+            self.tracing.close()
 
     def check_open(self) -> None:
         """Raises RefusedError where new work has no chance, before any of it is read."""
@@ -112,11 +134,18 @@ class Service:
         """Tickets for all of a request's articles; RefusedError, with nothing started, where they do not fit."""
         with self._counting_refusals():
             tickets = self.admission.admit([query.cost for query in queries])
+        if (request := current_request.get()) is not None:
+            self.tell_admitted(request.started)
         try:
             yield tickets
         finally:
             for ticket in tickets:
                 ticket.close()
+
+    def tell_admitted(self, began: float) -> None:
+        """Traces that the current request waited to be let in, from ``began`` until now."""
+        if self.tracing is not None:
+            self.tracing.record("admit", began, time.monotonic())
 
     @contextlib.contextmanager
     def buffering(self) -> Iterator[Callable[[int], None]]:
@@ -147,27 +176,35 @@ class Service:
     ) -> T:
         """What ``render`` makes of the article's events, as Engine.extract; closes the ticket."""
         outcome = "gone"
+        traced = self.tracing.article() if self.tracing is not None else contextlib.nullcontext()
 
         def counted_render(extraction: Extraction) -> T:
             for event in extraction.events:
                 self.metrics.extracted.labels(event.type).inc()
             return render(extraction)
 
-        try:
-            result = await self._run(query, ticket, source=source, deadline=deadline, render=counted_render)
-            outcome = "answered"
-            self.metrics.characters.inc(len(query.article.text))
-            return result
-        except DeadlineExceededError:
-            outcome = "deadline"
-            self.metrics.deadline_misses.inc()
-            raise
-        except ExtractionFailedError:
-            outcome = "failed"
-            logger.exception("an article of %d characters failed", len(query.article.text))
-            raise
-        finally:
-            self.metrics.articles.labels(outcome).inc()
+        with traced as span:
+            try:
+                result = await self._run(query, ticket, source=source, deadline=deadline, render=counted_render)
+                outcome = "answered"
+                self.metrics.characters.inc(len(query.article.text))
+                return result
+            except DeadlineExceededError:
+                outcome = "deadline"
+                self.metrics.deadline_misses.inc()
+                raise
+            except ExtractionFailedError:
+                outcome = "failed"
+                logger.exception("an article of %d characters failed", len(query.article.text))
+                raise
+            finally:
+                self.metrics.articles.labels(outcome).inc()
+                if span is not None and self.tracing is not None:
+                    told: dict[str, str | int] = {
+                        "events.outcome": outcome,
+                        "events.characters": len(query.article.text),
+                    }
+                    self.tracing.finish(span, "article", told, failed=outcome in ("deadline", "failed"))
 
     async def _run(
         self,
@@ -195,6 +232,11 @@ class Service:
         finally:
             ticket.close(answered=answered)
 
+    def _observe(self, stage: str, seconds: float) -> None:
+        self.metrics.observe_stage(stage, seconds)
+        if self.tracing is not None:
+            self.tracing.observe(stage, seconds)
+
     @contextlib.contextmanager
     def _counting_refusals(self) -> Iterator[None]:
         try:
@@ -211,10 +253,23 @@ class Service:
         watch("events_queue_windows", "Windows that wait for the encoder.", lambda: waiting("windows"))
         watch("events_queue_tokens", "Tokens that wait for the encoder.", lambda: waiting("tokens"))
         watch("events_admitted_tokens", "Tokens of accepted, unanswered articles.", lambda: self.admission.tokens)
+        watch(
+            "events_admitted_tokens_limit",
+            "Bound of events_admitted_tokens, beyond which new work gets 429.",
+            lambda: self.settings.max_queued_tokens,
+        )
         watch("events_tokens_per_second", "Speed of late, end to end.", lambda: self.admission.tokens_per_s)
         watch("events_buffered_bytes", "Bytes of bodies being read.", lambda: self._buffered)
         watch("events_ready", "1 while new work is accepted.", lambda: self.lifecycle.state == "ready")
         self.metrics.tell_build(VERSION, self.settings.build_revision)
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    if not settings.trace_endpoint:
+        return None
+    from app.serving.tracing import connect
+
+    return connect(settings)
 
 
 async def _in_daemon_thread(call: Callable[[], T]) -> T:

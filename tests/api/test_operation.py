@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -84,10 +86,27 @@ async def test_draining_refuses_work_and_readiness_but_lives(service: Running) -
     assert (await service.client.get("/livez")).status_code == 200
 
 
-async def test_version_names_service_model_and_build() -> None:
-    async with running(build_revision="abc1234") as service:
-        answer = (await service.client.get("/version")).json()
-        assert answer == {"version": VERSION, "model": {"name": "fake", "version": "1.2.3"}, "build": "abc1234"}
+async def test_version_names_service_model_build_and_weights(tmp_path: Path) -> None:
+    """Of several files of weights: what sha256sum prints of their listing."""
+    for name, content in (("b.safetensors", b"2"), ("a.safetensors", b"1"), ("config.json", b"{}")):
+        (tmp_path / name).write_bytes(content)
+    listing = "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {name}.safetensors\n" for name, content in (("a", b"1"), ("b", b"2"))
+    )
+    async with running(build_revision="abc1234", model_dir=tmp_path) as service:
+        assert (await service.client.get("/version")).json() == {
+            "version": VERSION,
+            "model": {"name": "fake", "version": "1.2.3"},
+            "build": "abc1234",
+            "weights_sha256": hashlib.sha256(listing.encode()).hexdigest(),
+        }
+
+
+async def test_one_file_of_weights_is_known_by_its_own_hash(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"1")
+    async with running(model_dir=tmp_path) as service:
+        told = (await service.client.get("/version")).json()["weights_sha256"]
+    assert told == hashlib.sha256(b"1").hexdigest()
 
 
 async def test_metrics_tell_what_happened(service: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
@@ -14,6 +15,7 @@ from manifests import KUBERNETES, Manifest, base, build, env_file, files, load
 from app.api.schemas import LONGEST_TEXT
 from app.serving.engine import CLOSE_TIMEOUT_S
 from app.serving.server import LAST_ANSWERS_S
+from app.serving.tracing import CLOSE_TIMEOUT_S as TRACES_CLOSE_TIMEOUT_S
 from app.settings import VERSION, Settings
 
 SCHEMAS = kubernetes_validate.latest_version()
@@ -98,7 +100,7 @@ def test_drain_ends_before_the_pod_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     settings = settings_of(monkeypatch, env_file())
     deployment = base("Deployment")
     sleep = container(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"]
-    longest = sleep + settings.drain_grace_s + LAST_ANSWERS_S + CLOSE_TIMEOUT_S
+    longest = sleep + settings.drain_grace_s + LAST_ANSWERS_S + CLOSE_TIMEOUT_S + TRACES_CLOSE_TIMEOUT_S
     assert longest < pod(deployment)["terminationGracePeriodSeconds"]
 
 
@@ -180,18 +182,41 @@ def test_example_is_a_whole_installation() -> None:
 
 
 def test_scaling_by_the_queue_builds(tmp_path: Path) -> None:
-    def at(folder: str) -> str:
-        return os.path.relpath(KUBERNETES / folder, tmp_path.resolve())
-
-    (tmp_path / "kustomization.yaml").write_text(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-        f"resources: [{at('base')}]\ncomponents: [{at('components/queue-depth')}]\n"
-    )
-    [autoscaler] = [it for it in build(tmp_path) if it["kind"] == "HorizontalPodAutoscaler"]
+    [autoscaler] = [it for it in built_with("queue-depth", tmp_path) if it["kind"] == "HorizontalPodAutoscaler"]
     check_schema(autoscaler)
     spec = autoscaler["spec"]
     assert [metric["type"] for metric in spec["metrics"]] == ["Resource", "Pods"]
     assert spec["maxReplicas"] > spec["minReplicas"]
+
+
+def built_with(component: str, folder: Path) -> list[Manifest]:
+    """The base with a component."""
+
+    def at(name: str) -> str:
+        return os.path.relpath(KUBERNETES / name, folder.resolve())
+
+    (folder / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        f"resources: [{at('base')}]\ncomponents: [{at(f'components/{component}')}]\n"
+    )
+    return build(folder)
+
+
+def test_tracing_lets_out_to_the_collector_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifests = built_with("tracing", tmp_path)
+    for manifest in manifests:
+        check_schema(manifest)
+    [config] = [it["data"] for it in manifests if it["kind"] == "ConfigMap"]
+    collector = urlsplit(settings_of(monkeypatch, config).trace_endpoint)
+    assert collector.hostname is not None
+    assert config.items() >= env_file().items()
+    [policy] = [it["spec"] for it in manifests if it["kind"] == "NetworkPolicy"]
+    assert policy["ingress"] == base("NetworkPolicy")["spec"]["ingress"]
+    dns, traces = policy["egress"]
+    assert [port["port"] for port in dns["ports"]] == [53, 53]
+    [namespace] = [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in traces["to"]]
+    assert collector.hostname.endswith(f".{namespace}.svc.cluster.local")
+    assert [port["port"] for port in traces["ports"]] == [collector.port]
 
 
 def test_network_lets_in_and_out_only_what_is_named() -> None:

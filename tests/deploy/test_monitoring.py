@@ -83,6 +83,22 @@ async def told() -> dict[str, dict[str, set[str]]]:
     return found
 
 
+@pytest.mark.anyio
+async def test_guide_lists_the_metrics_that_there_are() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| (.+) \|$", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+    documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows}
+    assert len(documented) == len(rows)
+    async with running() as service:
+        await service.extract("Rossi met")
+        text = (await service.client.get("/metrics")).text
+    exported = {
+        family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
+        for family in text_string_to_metric_families(text)
+    }
+    exported["events_refusals"] = ("counter", {"reason"})
+    assert documented == exported
+
+
 def queries() -> Iterator[tuple[str, str]]:
     for rule in RULES:
         yield rule["alert"], rule["expr"]

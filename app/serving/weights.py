@@ -1,0 +1,26 @@
+"""Which weights answer: the hash by which an operator knows a model from another of the same name."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+
+def file_sha256(path: Path) -> str:
+    """As ``sha256sum`` tells it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def weights_sha256(model_dir: Path) -> str | None:
+    """The hash of a model's weights: of the one file, or of what ``sha256sum`` prints of the shards, in order of name.
+
+    None where there are none.
+    """
+    sums = {path.relative_to(model_dir).as_posix(): file_sha256(path) for path in model_dir.rglob("*.safetensors")}
+    if len(sums) == 1:
+        return next(iter(sums.values()))
+    listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+    return hashlib.sha256(listing.encode()).hexdigest() if sums else None
