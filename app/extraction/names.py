@@ -24,6 +24,9 @@ _STOP = frozenset("the a an of for to in on and or its their his her our this th
 _WORD = re.compile(r"[^\W_]+(?:[.’'&-][^\W_]+)*", re.UNICODE)
 _POSSESSIVE = re.compile(r"[’']s?$")
 _CLAUSE_END = re.compile(r"[^\w.’' \t-]")
+_NAME_WORD = r"[^\W\d_a-z][\w’'-]*[^\W_]"
+_FULL_NAME = rf"{_NAME_WORD}(?: (?:(?:al|bin|van|von|de|da|dos|del|la|el|ben)[ -])*{_NAME_WORD}){{1,2}}"
+_OTHER_RANK = re.compile(r"(?i)\b(?:vice|deputy|former|late|ex)[ -]$")
 _BEFORE = 120  # code points before a family name in which given names are sought ...
 _PLACES = 200  # ... at this many of its places
 
@@ -126,6 +129,28 @@ def fullest(mentions: Sequence[str], texts: Sequence[str]) -> str:
         return best
     found = [given for text in texts for before in _before(best, text) if (given := _name_part(before))]
     return " ".join([*min(found, key=len), best]) if found else best
+
+
+def introduced(description: str, at: int, text: str) -> str | None:
+    """Who a title alone means: the full name that stands behind the same words elsewhere in the text, if any.
+
+    "the Japanese minister" means Gen Nakatani where the text has "Japanese Defense Minister Gen Nakatani". Of several
+    the last one before the code point ``at`` counts, else the first one after it.
+    """
+    said = [w for w in _WORD.findall(_POSSESSIVE.sub("", description)) if w.lower() not in _STOP]
+    titles = [w for w in said if w.lower() in _PERSON_TITLES]
+    if not titles or said[-1] != titles[-1]:
+        return None
+    between = r"(?:[’']s?)?[\s-]+(?:[\w-]+\s+){0,2}?"
+    pattern = between.join(re.escape(_POSSESSIVE.sub("", w)) for w in said)
+    found = [
+        (match.start(), match.group(1))
+        for match in islice(re.finditer(rf"(?<![\w-])(?i:{pattern})\s+({_FULL_NAME})", text), _PLACES)
+        if not _OTHER_RANK.search(text[max(0, match.start() - 12) : match.start()])
+    ]
+    if not found:
+        return None
+    return max((f for f in found if f[0] < at), default=found[0])[1]
 
 
 def _before(name: str, text: str) -> Iterator[list[str]]:

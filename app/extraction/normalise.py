@@ -59,7 +59,7 @@ def event(linked: LinkedEvent, segmented: Segmented, context: Context, gazetteer
         status=status,
         confidence=max(t.score for t in linked.triggers),
         mentions=tuple(_span(segmented, t.first, t.last) for t in linked.triggers),
-        participants=tuple(_participant(m, linked.type, segmented, context, gazetteer) for m in linked.participants),
+        participants=_participants(linked.participants, linked.type, segmented, context, gazetteer),
         locations=_locations(places, segmented, context, gazetteer),
         dates=_dates([a for a in in_text if a.group == "date"], linked.type, status, segmented, context),
         amounts=_amounts([a for a in in_text if a.group == "amount"], segmented, context),
@@ -96,18 +96,42 @@ def _distinct(arguments: Sequence[Argument], allowed: Sequence[_Slot]) -> list[t
     return [(argument, slot) for (_, _, slot), argument in found.items()]
 
 
-def _participant(
-    mentions: tuple[Argument, ...], kind: EventType, segmented: Segmented, context: Context, gazetteer: Gazetteer
-) -> Participant:
-    surfaces = list(dict.fromkeys(segmented.surface(a.first, a.last) for a in mentions))
-    name = names.fullest(surfaces, (context.article.title or "", context.article.text))
-    return Participant(
-        name=name,
-        role=_best(mentions, ROLES[kind]),
-        kind=names.kind_of(name, surfaces, gazetteer.is_country(name, cased=context.countries.cased) is not None),
-        confidence=max(a.score for a in mentions),
-        mentions=_spans(mentions, segmented),
+def _participants(
+    clusters: Sequence[tuple[Argument, ...]],
+    kind: EventType,
+    segmented: Segmented,
+    context: Context,
+    gazetteer: Gazetteer,
+) -> tuple[Participant, ...]:
+    """One participant for the mentions that come to the same name."""
+    named: dict[str, list[Argument]] = {}
+    for mentions in clusters:
+        named.setdefault(_name(mentions, segmented, context), []).extend(mentions)
+    return tuple(
+        Participant(
+            name=name,
+            role=_best(mentions, ROLES[kind]),
+            kind=names.kind_of(
+                name,
+                [segmented.surface(a.first, a.last) for a in mentions],
+                gazetteer.is_country(name, cased=context.countries.cased) is not None,
+            ),
+            confidence=max(a.score for a in mentions),
+            mentions=_spans(mentions, segmented),
+        )
+        for name, mentions in named.items()
     )
+
+
+def _name(mentions: Sequence[Argument], segmented: Segmented, context: Context) -> str:
+    """The fullest name that the article has for what is mentioned."""
+    text = context.article.text
+    surfaces = list(dict.fromkeys(segmented.surface(a.first, a.last) for a in mentions))
+    name = names.fullest(surfaces, (context.article.title or "", text))
+    if names.is_proper(name):
+        return name
+    at = min((int(segmented.starts[a.first]) for a in mentions if a.first >= segmented.title_tokens), default=0)
+    return names.introduced(name, at, text) or name
 
 
 def _locations(
