@@ -72,6 +72,10 @@ train: $(DEV) $(ENCODER) ## Train into OUTPUT=build/model; EXTRA_DATA=, EXTRA_DE
 		--dev corpus/dev-written.jsonl $(EXTRA_DEV) --output '$(OUTPUT)' \
 		$(if $(TEXTS),--standoff corpus/real-standoff.jsonl --texts $(TEXTS)) $(TRAIN_ARGS)
 
+.PHONY: calibrate
+calibrate: $(DEV) ## Choose MODEL's thresholds and fit its confidences on corpus/dev-written.jsonl and EXTRA_DEV=
+	$(BIN)/python -m training.calibrate '$(MODEL)' corpus/dev-written.jsonl $(EXTRA_DEV)
+
 .PHONY: evaluate
 evaluate: $(DEV) ## Measure MODEL=models; EVAL_DATA= names further files, joined by colons
 	EVENTS_EVAL_DATA='$(EVAL_DATA)' $(BIN)/python -m training.evaluate --model '$(MODEL)' $(EVAL_ARGS)

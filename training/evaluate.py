@@ -112,12 +112,12 @@ def by_id(articles: Iterable[Document]) -> dict[str, Document]:
 def predict(extractor: Extracts, documents: Mapping[str, Document], min_confidence: float | None = None) -> Predictions:
     """Extracts from each article; events as the scorer reads them, by article id."""
     return {
-        i: [asdict(event) for event in extractor.extract(_article(d), min_confidence=min_confidence).events]
+        i: [asdict(event) for event in extractor.extract(as_article(d), min_confidence=min_confidence).events]
         for i, d in documents.items()
     }
 
 
-def _article(document: Document) -> Article:
+def as_article(document: Document) -> Article:
     published = document.get("published")
     return Article(
         text=document["text"],

@@ -16,9 +16,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from app.extraction import encode, link, names, normalise, publication
+from app.extraction.confidence import Scale
 from app.extraction.decode import Argument, find_arguments, find_triggers
 from app.extraction.encode import Heads
-from app.extraction.model import EventModel
+from app.extraction.model import SCALES, EventModel
 from app.extraction.places import Gazetteer
 from app.extraction.segment import Ints, Segmented, Window, load_tokenizer, segment
 from app.extraction.values import EVENT_TYPES, Article, Document, EventType, Extraction
@@ -62,6 +63,7 @@ class Extractor:
         self._gazetteer = gazetteer
         self._special = encode.special_ids(model.config)
         self._observe = observe
+        self._events, self._arguments = (Scale(*model.config.scales[what]) for what in SCALES)
         self._lanes = ThreadPoolExecutor(lanes, thread_name_prefix="encoder-lane")
 
     @classmethod
@@ -100,6 +102,10 @@ class Extractor:
         with self._timed("encode"):
             return encode.encode(self._model, windows, self._lanes)
 
+    def heads(self, segmented: Segmented, vectors: Sequence[Tensor]) -> Heads:
+        """What the model says of one article, given the vectors of its windows in order."""
+        return Heads(self._model, segmented, encode.stitch(segmented, vectors), self._lanes)
+
     def finish(
         self,
         segmented: Segmented,
@@ -108,11 +114,16 @@ class Extractor:
         min_confidence: float | None = None,
     ) -> Extraction:
         """Decode, link and normalise one article, given the vectors of its windows in order."""
+        return self.conclude(segmented, self.heads(segmented, vectors), types, min_confidence)
+
+    def conclude(
+        self, segmented: Segmented, heads: Heads, types: frozenset[EventType] | None, min_confidence: float | None
+    ) -> Extraction:
+        """`finish`, given what the model says of the article."""
         thresholds = self._model.config.thresholds
-        least = thresholds["event"] if min_confidence is None else min_confidence
+        least = thresholds["event"] if min_confidence is None else self._events.score(min_confidence)
         floor = max(FLOOR, min(least, thresholds["trigger"]))
         with self._timed("decode"):
-            heads = Heads(self._model, segmented, encode.stitch(segmented, vectors), self._lanes)
             triggers = find_triggers(heads.triggers(), segmented, floor, ALL_TYPES if types is None else types)
             if len(triggers) > MAX_TRIGGERS:
                 last = sorted((t.score for t in triggers), reverse=True)[MAX_TRIGGERS - 1]
@@ -148,7 +159,8 @@ class Extractor:
         with self._timed("normalise"):
             article = segmented.article
             published, source = publication.find_publication(article)
-            context = normalise.Context(article, published, self._gazetteer.article_countries(article.text))
+            countries = self._gazetteer.article_countries(article.text)
+            context = normalise.Context(article, published, countries, self._events, self._arguments)
             events = [normalise.event(e, segmented, context, self._gazetteer) for e in linked]
             events.sort(key=lambda e: (e.mentions[0].start, e.type))
             document = Document(published, source, py3langid.classify(article.text[:SAMPLE])[0], len(article.text))

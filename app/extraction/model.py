@@ -31,6 +31,9 @@ SENTENCES = 9  # signed distance in sentences, clipped
 THRESHOLDS = ("event", "trigger", "link", "name", *SLOT_GROUPS)
 """What the configuration holds a least probability for."""
 
+SCALES = ("event", "argument")
+"""What the configuration holds the slope and the bias of a `confidence.Scale` for."""
+
 
 class EventConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """Sizes of the encoder and the heads."""
@@ -56,6 +59,7 @@ class EventConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         model_name: str = "untrained",
         model_version: str = "0",
         thresholds: dict[str, float] | None = None,
+        scales: dict[str, tuple[float, float]] | None = None,
         **kwargs: Any,
     ) -> None:
         self.vocab_size = vocab_size
@@ -75,6 +79,7 @@ class EventConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         self.model_name = model_name
         self.model_version = model_version
         self.thresholds = {**dict.fromkeys(THRESHOLDS, 0.5), **(thresholds or {})}
+        self.scales = {**dict.fromkeys(SCALES, (1.0, 0.0)), **(scales or {})}
         super().__init__(**kwargs)
 
 

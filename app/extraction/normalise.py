@@ -8,6 +8,7 @@ from datetime import date
 from typing import TypeVar
 
 from app.extraction import date_phrases, dates, money, names
+from app.extraction.confidence import UNSCALED, Scale
 from app.extraction.decode import Argument, Trigger
 from app.extraction.places import ArticleCountries, Gazetteer
 from app.extraction.segment import Segmented
@@ -46,6 +47,8 @@ class Context:
     article: Article
     published: date | None
     countries: ArticleCountries
+    events: Scale = UNSCALED  # of their confidences ...
+    arguments: Scale = UNSCALED  # ... and of those of their parts
 
 
 def event(linked: LinkedEvent, segmented: Segmented, context: Context, gazetteer: Gazetteer) -> Event:
@@ -57,7 +60,7 @@ def event(linked: LinkedEvent, segmented: Segmented, context: Context, gazetteer
     return Event(
         type=linked.type,
         status=status,
-        confidence=max(t.score for t in linked.triggers),
+        confidence=context.events.confidence(max(t.score for t in linked.triggers)),
         mentions=tuple(_span(segmented, t.first, t.last) for t in linked.triggers),
         participants=_participants(linked.participants, linked.type, segmented, context, gazetteer),
         locations=_locations(places, segmented, context, gazetteer),
@@ -116,7 +119,7 @@ def _participants(
                 [segmented.surface(a.first, a.last) for a in mentions],
                 gazetteer.is_country(name, cased=context.countries.cased) is not None,
             ),
-            confidence=max(a.score for a in mentions),
+            confidence=context.arguments.confidence(max(a.score for a in mentions)),
             mentions=_spans(mentions, segmented),
         )
         for name, mentions in named.items()
@@ -151,7 +154,8 @@ def _locations(
         name = segmented.surface(group[0].first, group[0].last)
         at = next((int(segmented.starts[a.first]) for a in group if a.first >= segmented.title_tokens), None)
         country = gazetteer.country_of(name, context.article.text, context.countries, at=at)
-        found.append(Location(name, country, max(a.score for a in group), _spans(group, segmented)))
+        confidence = context.arguments.confidence(max(a.score for a in group))
+        found.append(Location(name, country, confidence, _spans(group, segmented)))
     return tuple(sorted(found, key=lambda place: place.mentions[0].start if place.mentions else -1))
 
 
@@ -165,7 +169,7 @@ def _dates(
         phrase = text[start:end]
         value = dates.resolve(phrase, context.published, status, context=text, offset=start, role=role, event_type=kind)
         key = (role, value or phrase.lower())
-        this = EventDate(phrase, start, end, value, role, argument.score)
+        this = EventDate(phrase, start, end, value, role, context.arguments.confidence(argument.score))
         if key not in found or found[key].confidence < this.confidence:
             found[key] = this
     return tuple(sorted(found.values(), key=lambda d: d.start))
@@ -186,7 +190,8 @@ def _amounts(arguments: Sequence[Argument], segmented: Segmented, context: Conte
         )
         if parsed is None:
             continue
-        this = Amount(text[start:end], start, end, parsed.value, parsed.unit, kind, argument.score)
+        confidence = context.arguments.confidence(argument.score)
+        this = Amount(text[start:end], start, end, parsed.value, parsed.unit, kind, confidence)
         key = (parsed.value, parsed.unit)
         if key not in found or found[key].confidence < this.confidence:
             found[key] = this

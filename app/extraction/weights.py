@@ -34,7 +34,8 @@ def write(state: Mapping[str, Tensor], folder: Path) -> None:
         shards[-1].update(stored)
         size += added
     for number, shard in enumerate(shards, 1):
-        save_file(shard, folder / f"model-{number:05}-of-{len(shards):05}.safetensors")
+        part = f"-{number:05}-of-{len(shards):05}" if len(shards) > 1 else ""
+        save_file(shard, folder / f"model{part}.safetensors")
 
 
 def read(folder: Path) -> dict[str, Tensor]:

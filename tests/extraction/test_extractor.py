@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_model import small_extractor, small_model, tokenizer_dir
-from torch import Tensor
 
 from app.extraction import extractor as module
 from app.extraction.extractor import Extractor, ModelInfo
@@ -236,9 +236,9 @@ def test_a_failing_stage_is_observed_too() -> None:
         small._model, small._tokenizer, small._gazetteer, small.info, lambda stage, seconds: seen.append(stage)
     )
     segmented = extractor.segment(ARTICLES[0])
-    nothing: list[Tensor] = []
-    with pytest.raises(ValueError, match="zip"):
-        extractor.finish(segmented, nothing)
+    too_narrow = [torch.zeros(w.tokens, 3) for w in segmented.windows]
+    with pytest.raises(RuntimeError):
+        extractor.finish(segmented, too_narrow)
     assert seen == ["segment", "decode"]
 
 

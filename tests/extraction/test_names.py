@@ -191,10 +191,10 @@ def test_certain_settles_what_strings_tell() -> None:
 @pytest.mark.parametrize(
     ("description", "text", "wanted"),
     [
-        ("the Japanese minister", "Japanese Defense Minister Gen Nakatani spoke. The Japanese minister left.", "Gen Nakatani"),
+        ("the Japanese minister", "Japanese Defense Minister Gen Nakatani spoke.", "Gen Nakatani"),
         ("Nato’s secretary-general", "NATO Secretary-General Mark Rutte came.", "Mark Rutte"),
         ("The president", "Vice President Ann Lee spoke before President Rosa da Silva did.", "Rosa da Silva"),
-        ("the minister", "Minister Ida Holm met Minister Jon Berg. Later the minister left. Minister Al Roy came.", "Jon Berg"),
+        ("the minister", "Minister Ida Holm saw Minister Jon Berg. The minister left. Minister Roy too.", "Jon Berg"),
         ("the minister", "The minister left. Minister Al Roy came.", "Al Roy"),
         ("the minister", "Minister Holm met the ministers of Norway.", None),
         ("the officials", "Officials Ida Holm and Jon Berg met.", None),
@@ -202,5 +202,5 @@ def test_certain_settles_what_strings_tell() -> None:
     ],
 )  # fmt: skip
 def test_a_title_alone_means_who_was_introduced_by_it(description: str, text: str, wanted: str | None) -> None:
-    at = max(text.find(description.removeprefix("the ") + " left") - 4, 0)
+    at = max(text.lower().find(description + " left"), 0)
     assert names.introduced(description, at, text) == wanted
