@@ -167,7 +167,7 @@ def mlp(size: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
 
 
 class EventModel(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """The encoder and its heads. ``from_pretrained`` on a folder of safetensors is all that loading takes."""
+    """The encoder and its heads; `encode.load` reads it from its folder."""
 
     config_class = EventConfig
     config: EventConfig
