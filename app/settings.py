@@ -42,7 +42,8 @@ class Settings(BaseSettings):
         "auto", description="Number type of the encoder; `auto` chooses by what the processor has."
     )
     threads: Annotated[int, Ge(0)] = Field(
-        0, description="Threads of the encoder, each with a window of its own; 0 takes the cores this process may use, by affinity and cgroup."
+        0,
+        description="Threads of the encoder, a window each; 0 takes the cores of this process by affinity and cgroup.",
     )
     batch_tokens: Count = Field(4096, description="Most tokens that the encoder takes from the queue at a time.")
     max_queued_tokens: Count = Field(
