@@ -11,7 +11,7 @@ import calendar
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import MAXYEAR, MINYEAR, date, timedelta
 from typing import NamedTuple
 
 from app.extraction.date_forms import WORDS, YEAR, plain_form
@@ -71,6 +71,8 @@ def resolve(
     except (ValueError, OverflowError):  # a day that no month has, a year that no calendar has
         return None
     if period is None or period.first > period.last + (99, 99)[: len(period.first) - len(period.last)]:
+        return None
+    if not all(MINYEAR <= point[0] <= MAXYEAR for point in period):
         return None
     first, last = map(_write, period)
     return first if first == last else f"{first}/{last}"

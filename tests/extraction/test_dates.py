@@ -213,3 +213,7 @@ def test_widen(text: str, proposed: str, whole: str) -> None:
 @pytest.mark.parametrize("phrase", ["1-" * 50, "may to june and " * 6, "end of " * 14, "3 days before " * 7, "x" * 101])
 def test_a_heap_of_date_words_is_no_date(phrase: str) -> None:
     assert resolve(phrase, date(2025, 4, 8), "occurred", context=phrase, offset=0) is None
+
+
+def test_a_year_that_no_calendar_has_is_no_value() -> None:
+    assert resolve("next May", date(9999, 12, 31), "planned", context="They meet next May.", offset=10) is None

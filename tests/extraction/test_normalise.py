@@ -83,7 +83,7 @@ def test_status_and_confidence() -> None:
     )
     context = Context(story.article, PUBLISHED, gazetteer().article_countries(story.article.text))
     found = normalise.event(linked, story.segmented, context, gazetteer())
-    assert (found.status, found.confidence) == ("planned", 0.9)
+    assert (found.status, found.confidence) == ("planned", pytest.approx(0.9))
     assert found.mentions == (Span("met", 5, 8), Span("talks", 23, 28))
     assert (found.participants, found.locations, found.dates, found.amounts, found.purpose) == ((), (), (), (), None)
 
@@ -154,7 +154,7 @@ def test_places_merge_where_the_words_of_one_are_in_the_other() -> None:
         ("central Oslo", [12, 30, 67]),
         ("Bergen", [49]),
     ]
-    assert [(p.country, p.confidence) for p in found] == [("NO", 0.9), ("NO", 0.7)]
+    assert [(p.country, p.confidence) for p in found] == [("NO", pytest.approx(0.9)), ("NO", pytest.approx(0.7))]
 
 
 def test_dates_of_one_value_and_role_are_one() -> None:
@@ -191,7 +191,7 @@ def test_dates_without_a_value_are_told_apart_by_their_words() -> None:
 def test_the_same_span_counts_once_with_its_highest_score() -> None:
     story = Story("They met on Tuesday.")
     others = tuple(story.says("date", "Tuesday", trigger=k, when=s) for k, s in enumerate((0.4, 0.9, 0.6)))
-    assert [d.confidence for d in story.event("met", others=others).dates] == [0.9]
+    assert [d.confidence for d in story.event("met", others=others).dates] == [pytest.approx(0.9)]
 
 
 def test_amounts_of_one_value_are_one() -> None:
