@@ -30,9 +30,8 @@ from training.corpus import read
 from training.evaluate import Document, argument_confidences, as_article, by_id, event_confidences
 from training.scoring import Table, score
 
-STEP = 0.05
+GRID = tuple(k / 20 for k in range(2, 20))  # a step at a time would stop in the first dip
 LEAST_GAIN = 0.02  # of the composite, in points: less is chance
-LEAST, MOST = 0.1, 0.95
 
 
 class _KnownHeads(Heads):
@@ -89,15 +88,14 @@ def choose_thresholds(thresholds: dict[str, float], readers: Sequence[Reader]) -
     while gained:
         gained = False
         for name in THRESHOLDS:
-            for step in (STEP, -STEP):
-                while LEAST <= (value := round(thresholds[name] + step, 2)) <= MOST:
-                    old, thresholds[name] = thresholds[name], value
-                    found = composite()
-                    if found <= best + LEAST_GAIN:
-                        thresholds[name] = old
-                        break
-                    best, gained = found, True
+            kept = thresholds[name]
+            for value in GRID:
+                thresholds[name] = value
+                found = composite()
+                if found > best + LEAST_GAIN:
+                    best, kept, gained = found, value, True
                     print(f"{name} {value}: {best:.2f}", flush=True)
+            thresholds[name] = kept
     return best
 
 
