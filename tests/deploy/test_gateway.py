@@ -93,7 +93,11 @@ def behind(kind: str, folder: Path, replicas: tuple[Served, ...], ports: list[in
         yield Gateway(kind, port, replicas)
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:  # nginx without a master overlooks a signal that comes just before it waits
+            process.kill()
+            process.wait(5)
 
 
 @contextmanager
