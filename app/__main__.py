@@ -150,7 +150,7 @@ def _extract_here(query: Query) -> tuple[Extraction, ModelInfo]:
     try:
         extractor = load_extractor(settings, lambda stage, seconds: None)
     except Exception as error:  # whatever a broken folder makes the libraries raise
-        raise CommandError(f"the model in {settings.model_dir} cannot be loaded: {error}", FAILED) from None
+        raise CommandError(f"the model in {settings.model_folder} cannot be loaded: {error}", FAILED) from None
     segmented = extractor.segment(query.article)
     vectors = [vector for window in segmented.windows for vector in extractor.encode([window])]
     return extractor.finish(segmented, vectors, query.types, query.min_confidence), extractor.info

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Literal
 
+import py3langid
 import uvicorn
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -17,6 +19,7 @@ from app.api.middleware import RequestContext
 from app.serving.cpus import available_cpus, has_bfloat16
 from app.serving.keys import Keys
 from app.serving.logs import configure_logging
+from app.serving.memory import return_freed_memory
 from app.serving.protocols import Extractor, Observe
 from app.serving.server import LAST_ANSWERS_S, ProblemProtocol, Server
 from app.serving.service import Load, Service
@@ -28,16 +31,18 @@ KEEP_ALIVE_S = 75  # longer than the 60 of common gateways, so that it is they w
 
 
 def load_extractor(settings: Settings, observe: Observe) -> Extractor:
-    """The model of ``settings.model_dir``; OSError or ValueError where it is missing or broken."""
+    """The model of ``settings.model_folder``; OSError or ValueError where it is missing or broken."""
     # Imported late: torch takes seconds, for which `/livez` and `--help` need not wait.
-    import torch
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(py3langid.classify, "")  # unpacks its model, meanwhile
+        import torch
 
-    from app.extraction.extractor import Extractor as ModelExtractor
+        from app.extraction.extractor import Extractor as ModelExtractor
 
-    torch.set_num_threads(1)  # the extractor's lanes are the parallelism
-    native: Literal["float32", "bfloat16"] = "bfloat16" if has_bfloat16() else "float32"
-    dtype = native if settings.dtype == "auto" else settings.dtype
-    return ModelExtractor.load(settings.model_dir, dtype, observe, settings.threads or available_cpus())
+        torch.set_num_threads(1)  # the extractor's lanes are the parallelism
+        native: Literal["float32", "bfloat16"] = "bfloat16" if has_bfloat16() else "float32"
+        dtype = native if settings.dtype == "auto" else settings.dtype
+        return ModelExtractor.load(settings.model_folder, dtype, observe, settings.threads or available_cpus())
 
 
 def create_app(settings: Settings | None = None, load: Load = load_extractor) -> FastAPI:
@@ -101,6 +106,7 @@ def create_server(app: FastAPI, settings: Settings) -> Server:
 def serve(settings: Settings, load: Load = load_extractor) -> int:
     """Serves until SIGTERM or SIGINT; the exit status: 0 after a drain, 1 where the model or the address failed."""
     configure_logging(settings.log_level)
+    return_freed_memory()
     logger.info(
         "starting",
         extra={

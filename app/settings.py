@@ -13,7 +13,7 @@ from app.serving.keys import read_keys
 
 VERSION = "0.1.0"
 
-_BESIDE_APP = Path(__file__).resolve().parent.parent
+MODELS = Path(__file__).resolve().parent.parent / "models"
 
 Count = Annotated[int, Ge(1)]
 Seconds = Annotated[float, Gt(0), Le(86_400)]
@@ -35,9 +35,10 @@ class Settings(BaseSettings):
         None,
         description="File of API keys, one a line, read anew when changed; `/v1` asks for one of them. Empty: no keys.",
     )
-    model_dir: Path = Field(
-        _BESIDE_APP / "models", description="Folder of the model; `models` beside the package by default."
+    model: Literal["base", "small"] = Field(
+        "base", description="Which of the shipped models answers: `base` finds more, `small` is faster."
     )
+    model_dir: Path | None = Field(None, description="Folder of another model, which then answers instead.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Number type of the encoder; `auto` chooses by what the processor has."
     )
@@ -76,6 +77,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     build_revision: str = Field("unknown", description="Revision of the source, told by `/version` and the metrics.")
 
+    @property
+    def model_folder(self) -> Path:
+        """Where the model lies."""
+        return self.model_dir or MODELS / self.model
+
     @field_validator("root_path")
     @classmethod
     def _plain_prefix(cls, value: str) -> str:
@@ -84,7 +90,7 @@ class Settings(BaseSettings):
             raise ValueError("must start with /")
         return value
 
-    @field_validator("api_keys_file", mode="before")
+    @field_validator("api_keys_file", "model_dir", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
@@ -124,8 +130,6 @@ def settings_table() -> str:
     """The settings as a Markdown table: variable, default, meaning."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        value = field.default
-        shown = value.relative_to(_BESIDE_APP) if isinstance(value, Path) else value
-        default = "empty" if shown in ("", None) else f"`{shown}`"
+        default = "empty" if field.default in ("", None) else f"`{field.default}`"
         rows.append(f"| `EVENTS_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.settings import Settings
 from bench import articles, measure, report
 from bench.articles import Sample
 from bench.load import Plan
@@ -189,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the service and its peers.")
     parser.add_argument("--articles", type=Path, nargs="+", metavar="FILE", help="JSONL files of articles; by default "
                         "those of corpus/ and those that EVENTS_BENCH_ARTICLES names, with colons between")  # fmt: skip
-    parser.add_argument("--model", type=Path, help="folder of the model; EVENTS_MODEL_DIR or models/ by default")
+    parser.add_argument("--model", type=Path, help="folder of the model; the one that the settings name by default")
     parser.add_argument("--seconds", type=float, help=f"length of each stretch of load (default {Size.seconds:g})")
     parser.add_argument("--quick", action="store_true", help="little of everything: does it run?")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", help="folder for what comes out")
@@ -207,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     size = QUICK if options.quick else Size()
     if options.seconds:
         size = replace(size, seconds=options.seconds)
-    model = options.model or Path(os.environ.get("EVENTS_MODEL_DIR", ROOT / "models"))
+    model = options.model or Settings().model_folder
     try:
         found = run(files, model, size, options.spacy_python, options.out)
     except (OSError, ValueError, ProcessError, subprocess.SubprocessError) as error:

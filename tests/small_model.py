@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import nn
 
@@ -35,7 +36,7 @@ _CAPITALISED = 2
 
 def tokenizer_dir() -> Path:
     """The folder of the shipped model's tokenizer, else of the encoder's package that training starts from."""
-    shipped = Path(__file__).parent.parent / "models"
+    shipped = Path(__file__).parent.parent / "models" / "small"
     return shipped if (shipped / "tokenizer.json").is_file() else next(_packaged())
 
 
@@ -105,6 +106,12 @@ def _linear(head: nn.Sequential, at: int) -> nn.Linear:
     layer = head[at]
     assert isinstance(layer, nn.Linear)
     return layer
+
+
+def write(model: EventModel, folder: Path) -> None:
+    """The model's config and weights as they are, to the bit."""
+    model.config.write(folder)
+    save_file(model.state_dict(), folder / "model.safetensors")
 
 
 @cache

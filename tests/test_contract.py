@@ -19,7 +19,7 @@ from app.main import create_app
 from app.settings import Settings
 from training.examples import EXAMPLES, README, readme_with_answer, refresh
 
-MODELS = Settings().model_dir
+MODELS = Settings().model_folder
 
 VISIT = """Foreign Minister Leila Haddad arrived in Warsaw on Monday for a two-day visit to Poland.
 On Monday she held talks with Polish Defence Minister Marek Zielonka at the Belweder Palace.

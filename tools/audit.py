@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = ("requirements.txt", "requirements-torch.txt")
-LOCKS = (*RUNTIME, "requirements-dev.txt", "requirements-encoder.txt")
+LOCKS = (*RUNTIME, "requirements-dev.txt", "requirements-encoder-minilm.txt", "requirements-encoder-mpnet.txt")
 INSTALLER = "pip"  # comes with the environment
 
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)

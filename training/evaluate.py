@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from app.extraction.values import Article, EventType, Extraction
+from app.settings import Settings
 from training.augment import Noisy, clean, drop_quotes, drop_spaces, lower, upper, vary_typography
 from training.corpus import read
 from training.scoring import Dated, Row, Table, mention_offsets, occurrences, score
@@ -409,7 +410,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, default=ROOT / "models", help="folder of the model (default: models)")
+    parser.add_argument(
+        "--model", type=Path, default=Settings().model_folder, help="folder of the model (default: the served one)"
+    )
     parser.add_argument("--data", type=Path, nargs="+", metavar="FILE", help="annotated articles, JSONL")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write an HTML report there")
     parser.add_argument("--robustness", action="store_true", help="measure under noise, too")

@@ -1,7 +1,7 @@
 """Writes what the model answers into the documentation: ``python -m training.examples``.
 
 The requests of ``app/api/examples.json`` and of the README stay as they are; the answers beside them become those of
-the model in ``models/``, computed in float32.
+the model that serves by default, computed in float32.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from app.api.schemas import ArticleRequest, render
 from app.extraction.extractor import Extractor
 from app.serving.weights import weights_sha256
+from app.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "app" / "api" / "examples.json"
@@ -43,7 +44,7 @@ def refresh(extractor: Extractor, examples: dict[str, Any]) -> dict[str, Any]:
     model = {"name": extractor.info.name, "version": extractor.info.version}
     for example in examples["version"].values():
         example["response"]["model"] = model
-        example["response"]["weights_sha256"] = weights_sha256(ROOT / "models")
+        example["response"]["weights_sha256"] = weights_sha256(Settings().model_folder)
     return examples
 
 
@@ -57,7 +58,7 @@ def readme_with_answer(extractor: Extractor, readme: str) -> str:
 
 
 def main() -> None:
-    extractor = Extractor.load(ROOT / "models", "float32")
+    extractor = Extractor.load(Settings().model_folder, "float32")
     examples = refresh(extractor, json.loads(EXAMPLES.read_text("utf-8")))
     EXAMPLES.write_text(json.dumps(examples, indent=2, ensure_ascii=False) + "\n", "utf-8")
     README.write_text(readme_with_answer(extractor, README.read_text("utf-8")), "utf-8")

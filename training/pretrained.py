@@ -16,6 +16,7 @@ from torch import Tensor
 
 from app.extraction.model import EventConfig, EventModel
 
+SMALL = 4.0  # one over the standard deviation of MPNet's vectors
 RARE = 4.0  # a fresh tagger takes a token for no part of anything; training need not learn that first
 
 
@@ -58,6 +59,10 @@ def initialise(encoder: str, layers: int = 0, reader_layers: int = 1) -> tuple[E
         {k.removeprefix("layers."): v for k, v in following.items() if k.startswith("layers.")}
     )
     with torch.no_grad():
+        if mpnet:  # its vectors are small, and fresh heads would see little of them
+            inputs = (model.trigger[0], model.status[0], model.argument[0], model.event_side, model.name_side)
+            for layer in (*inputs, model.mark, model.event_type):
+                layer.weight.mul_(SMALL)  # type: ignore[operator]
         for embedding in (model.distance, model.sentence):
             embedding.weight.zero_()
         model.trigger[-1].bias[0] = RARE  # type: ignore[operator]

@@ -212,7 +212,7 @@ def train(
         fused=True,
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: schedule(s, total))
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(arguments.ema))  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(arguments.ema**SYNC))  # type: ignore[no-untyped-call]
     averaged = cast(EventModel, average.module.eval())
     best, stale, history, step = -1.0, 0, [], 0
     for epoch in range(1, arguments.epochs + 1):
@@ -243,7 +243,7 @@ def train(
             step += 1
             if arguments.workers > 1 and step % SYNC == 0:
                 share_means([*encoder, *heads])
-            if rank == 0:
+            if rank == 0 and step % SYNC == 0:
                 average.update_parameters(model)
             if rank == 0 and step % 50 == 0:
                 print(f"  step {step}/{total} loss={loss.item():.3g} {time.perf_counter() - started:.0f} s", flush=True)
@@ -320,7 +320,7 @@ def sample_triggers(targets: Targets, most: int, rng: random.Random) -> Targets:
 def save(model: EventModel, source: Path, output: Path) -> None:
     """Writes config, tokenizer, weights and checksums."""
     output.mkdir(parents=True, exist_ok=True)
-    model.config.save_pretrained(output)
+    model.config.write(output)
     weights.write(model.state_dict(), output)
     shutil.copy(source / "tokenizer.json", output / "tokenizer.json")
     checksums.write(output)

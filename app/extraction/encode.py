@@ -6,20 +6,21 @@ compute the same whatever number type the encoder runs in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from app.extraction import checksums, weights
 from app.extraction.labels import disallowed
 from app.extraction.link import Floats, Slice
-from app.extraction.model import EventConfig, EventModel, distance_buckets, sentence_buckets, span_means
+from app.extraction.model import EventConfig, EventModel, Linear, distance_buckets, sentence_buckets, span_means
 from app.extraction.segment import Ints, Segmented, Window
 from app.extraction.values import STATUSES
 
@@ -31,14 +32,27 @@ _TOKENS_AT_ONCE = 8192  # of a long article seen by the triggers' head in one go
 _BARRED = torch.from_numpy(disallowed())
 
 
+class _Undrawn(TorchFunctionMode):
+    """Leaves out starting weights where they come from a file; to draw them on no device would import a compiler."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return None if getattr(func, "__module__", None) == nn.init.__name__ else func(*args, **(kwargs or {}))
+
+
 def load(model_dir: Path, dtype: Dtype) -> EventModel:
-    """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken."""
+    """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken.
+
+    In bfloat16 it can neither be trained nor saved: its weights are laid out for the processor.
+    """
     if not model_dir.is_dir():
         raise FileNotFoundError(f"there is no model folder {model_dir}")
     checksums.verify(model_dir)
-    config = EventConfig.from_pretrained(model_dir, local_files_only=True)
-    state = weights.read(model_dir)
-    with torch.device("meta"):  # the weights come from the file, so none are drawn
+    config = EventConfig.read(model_dir)
+    encoder = getattr(torch, dtype)
+    state = weights.read(model_dir, lambda name: encoder if name.startswith(("encoder.", "reader.")) else torch.float32)
+    with torch.device("meta"), _Undrawn():
         model = EventModel(config)
     wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
     found = {name: tensor.shape for name, tensor in state.items()}
@@ -47,10 +61,11 @@ def load(model_dir: Path, dtype: Dtype) -> EventModel:
             f"the weights in the model folder {model_dir.name} are of another model: {', '.join(wrong[:4])}"
         )
     model.load_state_dict(state, assign=True)
-    model.encoder.to(getattr(torch, dtype))
-    model.reader.to(getattr(torch, dtype))
-    model.train(False)
-    return model
+    if dtype == "bfloat16" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        for module in model.modules():
+            if isinstance(module, Linear):
+                module.pack()
+    return model.train(False)
 
 
 def pack(windows: Sequence[Window]) -> tuple[Tensor, Tensor, Tensor, list[int]]:

@@ -1,17 +1,17 @@
 """The weights on disk: safetensors in shards, large matrices as 8-bit integers with a scale for each row.
 
 Row-wise symmetric quantisation (Dettmers 2022, LLM.int8) takes half of what float16 takes and loses about as much as
-bfloat16 does, in which the encoder runs anyway. Loading turns the rows back into float32.
+bfloat16 does, in which the encoder runs anyway. Loading turns the rows back into floats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 SHARD_BYTES = 55_000_000
@@ -38,24 +38,29 @@ def write(state: Mapping[str, Tensor], folder: Path) -> None:
         save_file(shard, folder / f"model{part}.safetensors")
 
 
-def read(folder: Path) -> dict[str, Tensor]:
-    """A model's weights in float32; FileNotFoundError where there are none, ValueError where a file is broken."""
+def read(folder: Path, number_type: Callable[[str], torch.dtype] = lambda name: torch.float32) -> dict[str, Tensor]:
+    """A model's weights, each in the number type for its name; one at a time, so that memory holds no copy of all.
+
+    Raises FileNotFoundError where there are none, ValueError where a file is broken.
+    """
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise FileNotFoundError(f"no weights (*.safetensors) in the model folder {folder.name}")
-    stored: dict[str, Tensor] = {}
+    state: dict[str, Tensor] = {}
     for path in paths:
         try:
-            stored.update(load_file(path))
+            with safe_open(path, "pt") as stored:
+                names = set(stored.keys())
+                for name in sorted(n for n in names if not n.endswith(_SCALE)):
+                    tensor = stored.get_tensor(name).float()
+                    if name + _SCALE in names:
+                        tensor *= stored.get_tensor(name + _SCALE)[:, None]
+                    state[name] = tensor.to(number_type(name), copy=True)  # or the file would stay in memory
         except SafetensorError as error:
             raise ValueError(
                 f"the weights in the model folder {folder.name} are broken: {path.name}: {error}"
             ) from error
-    return {
-        name: tensor.float() * stored[name + _SCALE][:, None] if name + _SCALE in stored else tensor.float()
-        for name, tensor in stored.items()
-        if not name.endswith(_SCALE)
-    }
+    return state
 
 
 def _store(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:

@@ -82,7 +82,7 @@ class Service:
         try:
             extractor, self.weights_sha256 = await asyncio.gather(
                 _in_daemon_thread(lambda: self._load(self.settings, self._observe)),
-                _in_daemon_thread(lambda: weights_sha256(self.settings.model_dir)),
+                _in_daemon_thread(lambda: weights_sha256(self.settings.model_folder)),
             )
             self._engine = Engine(
                 extractor,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load as load_weights
 from safetensors.torch import save_file
-from small_model import small_config, small_extractor, small_model, special, tokenizer
+from small_model import small_config, small_extractor, small_model, special, tokenizer, write
 from torch import Tensor
 
 from app.extraction import encode
@@ -66,7 +66,7 @@ def test_a_window_is_the_same_bits_alone_and_in_any_mix(dtype: Dtype, size: str)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_model_is_loaded_in_the_number_type_asked_for(dtype: Dtype, tmp_path: Path) -> None:
     model = small_model()
-    model.save_pretrained(tmp_path)
+    write(model, tmp_path)
     loaded = encode.load(tmp_path, dtype)
     assert not loaded.training
     assert loaded.encoder.words.weight.dtype == getattr(torch, dtype)
@@ -83,7 +83,7 @@ def test_the_model_is_loaded_in_the_number_type_asked_for(dtype: Dtype, tmp_path
 def test_a_missing_or_broken_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no model folder"):
         encode.load(tmp_path / "none", "float32")
-    small_model().save_pretrained(tmp_path)
+    write(small_model(), tmp_path)
     weights = tmp_path / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:1000])

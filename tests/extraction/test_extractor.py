@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_model import small_extractor, small_model, tokenizer_dir
+from small_model import small_extractor, small_model, tokenizer_dir, write
 
 from app.extraction import extractor as module
 from app.extraction.extractor import Extractor, ModelInfo
@@ -216,8 +216,8 @@ def test_any_text_has_an_answer(text: str) -> None:
 
 def test_loading_and_stages(tmp_path: Path) -> None:
     model = small_model()
-    model.config.model_name, model.config.model_version = "small", "3"
-    model.save_pretrained(tmp_path)
+    model.config = replace(model.config, model_name="small", model_version="3")
+    write(model, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"tokenizer\.json"):
         Extractor.load(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes((tokenizer_dir() / "tokenizer.json").read_bytes())

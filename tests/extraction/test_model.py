@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from small_model import small_config, small_model
+from small_model import small_config, small_model, write
 from torch import Tensor
 from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel
 
+from app.extraction.encode import load
 from app.extraction.labels import ARGUMENT_LABELS, SLOTS, TRIGGER_LABELS, disallowed, group_probabilities, slot_allowed
 from app.extraction.model import (
     DISTANCES,
@@ -20,7 +21,9 @@ from app.extraction.model import (
     Encoder,
     EventConfig,
     EventModel,
+    Linear,
     distance_buckets,
+    dropout,
     sentence_buckets,
     span_means,
 )
@@ -97,17 +100,46 @@ def test_shapes_and_gaps_say_something() -> None:
 def test_loads_from_its_folder_alone(tmp_path: Path) -> None:
     model = small_model()
     model.config.thresholds["event"] = 0.25
-    model.config.model_name = "small"
-    model.save_pretrained(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
-    loaded = EventModel.from_pretrained(tmp_path, local_files_only=True)
-    assert loaded.config.thresholds == model.config.thresholds
-    assert loaded.config.model_name == "small"
+    write(model, tmp_path)
+    loaded = load(tmp_path, "float32")
+    assert loaded.config == model.config
     wanted, found = model.state_dict(), loaded.state_dict()
     assert list(wanted) == list(found)
     assert all(torch.equal(wanted[k], found[k]) for k in wanted)
-    with safe_open(tmp_path / "model.safetensors", "pt") as stored:
-        assert sorted(stored.keys()) == sorted(wanted)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"hidden_size": ', '{"hidden": 3}', "\x00"])
+def test_a_broken_config_is_told(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.json in the model folder .* is broken"):
+        EventConfig.read(tmp_path)
+
+
+@pytest.mark.parametrize("gelu", [True, False])
+def test_packed_maps_compute_the_same(gelu: bool) -> None:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor has no bfloat16 products")
+    torch.manual_seed(4)
+    plain = Linear(96, 160, gelu).to(torch.bfloat16)
+    packed = copy.deepcopy(plain)
+    packed.pack()
+    for rows in (1, 7, 130, 400):
+        x = torch.randn(rows, 96).to(torch.bfloat16)
+        with torch.inference_mode():
+            torch.testing.assert_close(packed(x), plain(x), rtol=2e-2, atol=4e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_keeps_the_mean_and_drops_its_share(dtype: torch.dtype) -> None:
+    torch.manual_seed(6)
+    x = torch.ones(301, 333, dtype=dtype)
+    dropped = dropout(x, 0.1)
+    assert dropped.dtype == dtype
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.1, abs=0.01)
+    assert dropped.float().mean().item() == pytest.approx(1.0, abs=0.02)
+    assert len(set(dropped.float().flatten().tolist())) == 2
+    assert not torch.equal(dropped, dropout(x, 0.1))
+    assert dropout(x, 0.0) is x
 
 
 def test_thresholds_have_defaults_that_a_config_can_change() -> None:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.extraction import checksums
+from app.settings import Settings
 
-from .harness import ROOT, Report, service
+from .harness import Report, service
 
-MODELS = ROOT / "models"
+MODEL = Settings().model_folder
 
 
 def weights(folder: Path) -> Path:
@@ -76,12 +77,12 @@ HARMS: tuple[Callable[[Path], None], ...] = (
 def main() -> int:
     report = Report("missing and broken models")
     started = time.perf_counter()
-    checksums.verify(MODELS)
+    checksums.verify(MODEL)
     report.check("the checksums of the shipped model hold", True, f"{time.perf_counter() - started:.2f} s a start")
     for harm in HARMS:
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent) / "model"
-            shutil.copytree(MODELS, folder)
+            shutil.copytree(MODEL, folder)
             harm(folder)
             with service(ready=False, model_dir=folder) as running:
                 status = running.process.wait(120)

@@ -159,7 +159,7 @@ def test_every_setting_is_in_the_table() -> None:
         assert f"| `EVENTS_{name.upper()}` |" in table
     assert "None" not in table
     assert str(Path.cwd()) not in table
-    assert "| `models` |" in table
+    assert "| `base` |" in table
 
 
 def test_version_is_the_projects() -> None:
