@@ -15,11 +15,10 @@ from conftest import wait_for
 
 from app.extraction import checksums
 from app.extraction.extractor import Extractor
+from app.extraction.values import Article
 from app.main import create_app
-from app.settings import Settings
+from app.settings import MODELS, Settings
 from training.examples import EXAMPLES, README, readme_with_answer, refresh
-
-MODELS = Settings().model_folder
 
 VISIT = """Foreign Minister Leila Haddad arrived in Warsaw on Monday for a two-day visit to Poland.
 On Monday she held talks with Polish Defence Minister Marek Zielonka at the Belweder Palace.
@@ -171,16 +170,24 @@ async def test_longest_article_is_answered(client: httpx.AsyncClient) -> None:
     assert answer["events"]
 
 
-def test_weights_are_safetensors_alone() -> None:
-    weights = [p for p in MODELS.iterdir() if p.suffix not in {".json", ".md", ".html"} and p.name != checksums.NAME]
+@pytest.mark.parametrize("size", ["base", "small"])
+def test_weights_are_safetensors_alone(size: str) -> None:
+    folder = MODELS / size
+    weights = [p for p in folder.iterdir() if p.suffix != ".json" and p.name != checksums.NAME]
     assert weights
     assert {p.suffix for p in weights} == {".safetensors"}
     assert all(p.stat().st_size < 60_000_000 for p in weights)
-    assert (MODELS / checksums.NAME).is_file()  # what it lists is verified at each load
+    assert (folder / checksums.NAME).is_file()  # what it lists is verified at each load
+
+
+def test_the_small_model_finds_the_events_too() -> None:
+    extraction = Extractor.load(MODELS / "small", "float32").extract(Article(VISIT))
+    assert {"meeting", "visit", "budget_commitment"} == {event.type for event in extraction.events}
+    assert "Marek Zielonka" in {who.name for event in extraction.events for who in event.participants}
 
 
 def test_documented_answers_are_the_models() -> None:
-    extractor = Extractor.load(MODELS, "float32")
+    extractor = Extractor.load(Settings().model_folder, "float32")
     stored = json.loads(EXAMPLES.read_text("utf-8"))
     assert _without_scores(refresh(extractor, json.loads(EXAMPLES.read_text("utf-8")))) == _without_scores(stored), (
         "run `make examples`"

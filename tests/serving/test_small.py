@@ -135,9 +135,21 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     assert settings.forwarded_allow_ips == "127.0.0.1"
 
 
+def test_a_shipped_model_is_chosen_by_name_and_another_by_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert Settings().model_folder.name == "base"
+    monkeypatch.setenv("EVENTS_MODEL", "small")
+    monkeypatch.setenv("EVENTS_MODEL_DIR", "")
+    assert Settings().model_folder == Settings(model="base").model_folder.parent / "small"
+    monkeypatch.setenv("EVENTS_MODEL_DIR", str(tmp_path))
+    assert Settings().model_folder == tmp_path
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("model", "large"),
         ("root_path", "events"),
         ("port", 70_000),
         ("max_articles", 257),
