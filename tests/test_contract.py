@@ -1,4 +1,4 @@
-"""The whole service with the shipped model, from HTTP to HTTP."""
+"""The whole service with a shipped model, from HTTP to HTTP: the small one, which is the quicker to test."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Settings(threads=2, dtype="float32"))
+    app = create_app(Settings(model="small", threads=2, dtype="float32"))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -180,10 +180,11 @@ def test_weights_are_safetensors_alone(size: str) -> None:
     assert (folder / checksums.NAME).is_file()  # what it lists is verified at each load
 
 
-def test_the_small_model_finds_the_events_too() -> None:
-    extraction = Extractor.load(MODELS / "small", "float32").extract(Article(VISIT))
+def test_the_base_model_finds_the_events_too() -> None:
+    extraction = Extractor.load(MODELS / "base", "float32").extract(Article(VISIT))
     assert {"meeting", "visit", "budget_commitment"} == {event.type for event in extraction.events}
-    assert "Marek Zielonka" in {who.name for event in extraction.events for who in event.participants}
+    people = {who.name for event in extraction.events for who in event.participants}
+    assert {"Leila Haddad", "Marek Zielonka", "Ewa Sokolowska"} <= people
 
 
 def test_documented_answers_are_the_models() -> None:
