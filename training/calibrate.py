@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -23,7 +23,7 @@ from torch import Tensor
 from app.extraction.encode import Heads, load, stitch
 from app.extraction.extractor import Extractor
 from app.extraction.link import Floats, Slice
-from app.extraction.model import SCALES, THRESHOLDS, EventModel
+from app.extraction.model import THRESHOLDS, EventModel
 from app.extraction.segment import Ints, Segmented, load_tokenizer
 from app.serving.cpus import available_cpus
 from training.corpus import read
@@ -114,23 +114,20 @@ def fit(scored: Sequence[tuple[float, bool]]) -> tuple[float, float]:
 
 def main(model_dir: Path, files: Sequence[Path]) -> None:
     """Calibrates the model in ``model_dir`` on the files."""
-    path = model_dir / "config.json"
-    config = json.loads(path.read_text("utf-8"))
-    config["scales"] = dict.fromkeys(SCALES, (1.0, 0.0))
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
     model = load(model_dir, "float32")
+    model.config = replace(model.config, scales={})  # the scores as they are
     extractor = Extractor.from_parts(model, load_tokenizer(model_dir), lanes=available_cpus())
     with ThreadPoolExecutor(available_cpus()) as lanes:
         readers = [Reader.of(model, extractor, by_id(read(file)), lanes) for file in files]
-        config["thresholds"] = model.config.thresholds
-        print(f"composite {choose_thresholds(config['thresholds'], readers):.2f}")
+        print(f"composite {choose_thresholds(model.config.thresholds, readers):.2f}")
         tables = [reader.table() for reader in readers]
-    config["scales"] = {
+    scales = {
         "event": fit([pair for table in tables for pair in event_confidences(table)]),
         "argument": fit([pair for table in tables for pair in argument_confidences(table)]),
     }
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
-    print(json.dumps({key: config[key] for key in ("thresholds", "scales")}))
+    config = replace(model.config, scales=scales)
+    config.write(model_dir)
+    print(json.dumps({"thresholds": config.thresholds, "scales": config.scales}))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from app.extraction.encode import (
     stitch,
 )
 from app.extraction.link import Slice
-from app.extraction.model import EventModel, span_means
+from app.extraction.model import TRANSFORMER, EventModel, span_means
 from app.extraction.names import pair_features
 from app.extraction.segment import Segmented, load_tokenizer, segment
 from app.extraction.values import EVENT_TYPES, Article
@@ -49,7 +49,6 @@ from training.standoff import Gold, attach
 from training.targets import IGNORE, Targets, build
 
 MAX_NAME_PAIRS = 200
-PRETRAINED = ("encoder.", "reader.")
 SYNC = 8  # steps between two meetings of the workers
 
 
@@ -204,8 +203,8 @@ def train(
     if model.encoder.relative is not None:
         model.encoder.relative.requires_grad_(False)  # attention with a fixed mask is several times as fast
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    encoder = [p for n, p in named if n.startswith(PRETRAINED)]
-    heads = [p for n, p in named if not n.startswith(PRETRAINED)]
+    encoder = [p for n, p in named if n.startswith(TRANSFORMER)]
+    heads = [p for n, p in named if not n.startswith(TRANSFORMER)]
     optimizer = torch.optim.AdamW(
         [{"params": encoder, "lr": arguments.lr}, {"params": heads, "lr": arguments.head_lr}],
         weight_decay=0.01,

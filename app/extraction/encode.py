@@ -20,7 +20,15 @@ from torch.overrides import TorchFunctionMode
 from app.extraction import checksums, weights
 from app.extraction.labels import disallowed
 from app.extraction.link import Floats, Slice
-from app.extraction.model import EventConfig, EventModel, Linear, distance_buckets, sentence_buckets, span_means
+from app.extraction.model import (
+    TRANSFORMER,
+    EventConfig,
+    EventModel,
+    Linear,
+    distance_buckets,
+    sentence_buckets,
+    span_means,
+)
 from app.extraction.segment import Ints, Segmented, Window
 from app.extraction.values import STATUSES
 
@@ -51,7 +59,7 @@ def load(model_dir: Path, dtype: Dtype) -> EventModel:
     checksums.verify(model_dir)
     config = EventConfig.read(model_dir)
     encoder = getattr(torch, dtype)
-    state = weights.read(model_dir, lambda name: encoder if name.startswith(("encoder.", "reader.")) else torch.float32)
+    state = weights.read(model_dir, lambda name: encoder if name.startswith(TRANSFORMER) else torch.float32)
     with torch.device("meta"), _Undrawn():
         model = EventModel(config)
     wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}

@@ -26,6 +26,7 @@ from app.extraction.segment import GAPS, SHAPES
 from app.extraction.values import EVENT_TYPES, STATUSES
 
 CONFIG = "config.json"
+TRANSFORMER = ("encoder.", "reader.")  # how the names of the weights of the transformer layers begin
 _PACKED_ROWS = 384  # of the products that packed weights are laid out for; about those of a window
 DISTANCES = 27  # signed logarithmic buckets of the distance in tokens
 SENTENCES = 9  # signed distance in sentences, clipped
