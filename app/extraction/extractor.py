@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -182,13 +181,11 @@ class Extractor:
         if not spans:
             return ()
         surfaces = [segmented.surface(*s) for s in spans]
-        pairs = list(combinations(range(len(spans)), 2))
-        left, right = (np.array([p[i] for p in pairs], np.int64) for i in (0, 1))
-        features = np.array([names.pair_features(surfaces[a], surfaces[b]) for a, b in pairs], np.float32)
-        features = features.reshape(-1, names.FEATURES)
-        scores = heads.names(np.array(spans, np.int64), left, right, features)
-        for i, (a, b) in enumerate(pairs):
-            scores[i] = names.certain(surfaces[a], surfaces[b], float(scores[i]))
+        left, right = np.triu_indices(len(spans), 1)
+        pairs = [(surfaces[a], surfaces[b]) for a, b in zip(left.tolist(), right.tolist(), strict=True)]
+        features = np.array([names.pair_features(*pair) for pair in pairs], np.float32).reshape(-1, names.FEATURES)
+        least, most = np.array([names.bounds(*pair) for pair in pairs], np.float32).reshape(-1, 2).T
+        scores = heads.names(np.array(spans, np.int64), left, right, features).clip(least, most)
         groups = link.cluster(len(spans), left, right, scores, threshold)
         return tuple(
             tuple(a for a in mine if any(spans[i][0] <= a.last and a.first <= spans[i][1] for i in group))

@@ -75,36 +75,44 @@ def cluster(count: int, left: Ints, right: Ints, scores: Floats, threshold: floa
     Returns clusters of ascending indices, in the order of their firsts. Items that no likely pair joins, even by way
     of others, are never compared, so that the work follows the sizes of the clusters and not ``count``.
     """
-    component = _components(count, left, right, scores >= threshold)
     members: dict[int, list[int]] = {}
-    for item in range(count):
-        members.setdefault(component[item], []).append(item)
-    table = {(int(a), int(b)): float(s) for a, b, s in zip(left, right, scores, strict=True)}
+    for item, root in enumerate(_components(count, left, right, scores >= threshold).tolist()):
+        members.setdefault(root, []).append(item)
+    chunks = [items[at : at + _MOST] for items in members.values() for at in range(0, len(items), _MOST)]
+    home, place = np.empty((2, count), np.int64)
+    for number, chunk in enumerate(chunks):
+        home[chunk], place[chunk] = number, np.arange(len(chunk))
+    inside = np.flatnonzero(home[left] == home[right])
+    inside = inside[np.argsort(home[left[inside]], kind="stable")]
+    borders = np.searchsorted(home[left[inside]], np.arange(1, len(chunks)))
     found = []
-    for items in members.values():
-        for at in range(0, len(items), _MOST):
-            found.extend(_average_link(items[at : at + _MOST], table, threshold))
+    for chunk, pairs in zip(chunks, np.split(inside, borders), strict=False):  # of no chunk there is one empty part
+        similarity = np.zeros((len(chunk), len(chunk)))
+        similarity[place[left[pairs]], place[right[pairs]]] = scores[pairs]
+        similarity += similarity.T
+        np.fill_diagonal(similarity, -1.0)
+        found.extend([chunk[k] for k in group] for group in _average_link(similarity, threshold))
     return sorted(found)
 
 
-def _components(count: int, left: Ints, right: Ints, joined: npt.NDArray[np.bool_]) -> list[int]:
-    root = list(range(count))
+def _components(count: int, left: Ints, right: Ints, joined: npt.NDArray[np.bool_]) -> Ints:
+    """For each item the first one that joined pairs connect it with."""
+    left, right = left[joined], right[joined]
+    root = np.arange(count)
+    while True:
+        least = np.minimum(root[left], root[right])
+        nearer = root.copy()
+        np.minimum.at(nearer, left, least)
+        np.minimum.at(nearer, right, least)
+        nearer = nearer[nearer]
+        if np.array_equal(nearer, root):
+            return root
+        root = nearer
 
-    def find(item: int) -> int:
-        while root[item] != item:
-            root[item] = root[root[item]]
-            item = root[item]
-        return item
 
-    for a, b in zip(left[joined], right[joined], strict=True):
-        x, y = sorted((find(int(a)), find(int(b))))
-        root[y] = x
-    return [find(item) for item in range(count)]
-
-
-def _average_link(items: list[int], table: dict[tuple[int, int], float], threshold: float) -> list[list[int]]:
-    clusters = [[item] for item in items]
-    similarity = np.array([[table.get((min(a, b), max(a, b)), 0.0) if a != b else -1.0 for b in items] for a in items])
+def _average_link(similarity: npt.NDArray[np.float64], threshold: float) -> list[list[int]]:
+    """Clusters of the rows of a symmetric matrix, with -1 in its diagonal; the matrix is used up."""
+    clusters = [[item] for item in range(len(similarity))]
     while len(clusters) > 1:
         i, j = sorted(int(x) for x in np.unravel_index(int(similarity.argmax()), similarity.shape))
         if similarity[i, j] < threshold:

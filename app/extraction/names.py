@@ -38,12 +38,14 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(w.replace(".", "") for w in found if w not in _STOP)
 
 
+@lru_cache(maxsize=4096)
 def is_proper(name: str) -> bool:
     """True for a name proper ("Mark Rutte", "NATO"), False for a description ("the minister")."""
     tokens = [w for w in _WORD.findall(name) if w.lower() not in _STOP]
     return bool(tokens) and tokens[-1][0].isupper() and any(t.lower() not in TITLE_WORDS for t in tokens)
 
 
+@lru_cache(maxsize=8192)
 def pair_features(left: str, right: str) -> tuple[float, ...]:
     """`FEATURES` numbers in 0..1 that compare two mentions as strings."""
     a, b = words(left), words(right)
@@ -199,11 +201,12 @@ def kind_of(name: str, mentions: Sequence[str], country: bool) -> Kind:
     return "person"
 
 
-def certain(left: str, right: str, score: float) -> float:
-    """The probability ``score`` that two mentions name one participant, where the strings alone do not settle it."""
+@lru_cache(maxsize=8192)
+def bounds(left: str, right: str) -> tuple[float, float]:
+    """The least and the greatest probability that two mentions name one participant, by what the strings alone say."""
     a, b = words(left), words(right)
     if a == b:
-        return 1.0
+        return 1.0, 1.0
     if is_proper(left) and is_proper(right) and not set(a) & set(b) and pair_features(left, right)[4] == 0.0:
-        return min(score, 0.1)
-    return score
+        return 0.0, 0.1
+    return 0.0, 1.0

@@ -75,9 +75,17 @@ def _span(segmented: Segmented, first: int, last: int) -> Span:
 
 
 def _spans(arguments: Sequence[Argument], segmented: Segmented) -> tuple[Span, ...]:
-    """The distinct spans in the text, in order; those in the title have none."""
-    inside = {(a.first, a.last) for a in arguments if a.first >= segmented.title_tokens}
-    return tuple(_span(segmented, first, last) for first, last in sorted(inside))
+    """The distinct spans in the text, in order, without those that begin or end inside another; the title has none."""
+    inside = sorted({(a.first, a.last) for a in arguments if a.first >= segmented.title_tokens}, key=_longest_first)
+    kept: list[tuple[int, int]] = []
+    for first, last in inside:
+        if all(last < a or b < first for a, b in kept):
+            kept.append((first, last))
+    return tuple(_span(segmented, first, last) for first, last in sorted(kept))
+
+
+def _longest_first(span: tuple[int, int]) -> tuple[int, int]:
+    return span[0] - span[1], span[0]
 
 
 _Slot = TypeVar("_Slot", bound=str)

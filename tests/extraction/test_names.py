@@ -179,13 +179,15 @@ def test_any_string_has_a_name_and_a_kind(name: str, mentions: list[str]) -> Non
     assert isinstance(names.fullest([name, *mentions], (name,)), str)
 
 
-def test_certain_settles_what_strings_tell() -> None:
-    assert names.certain("Mira Kovač", "mira kovač's", 0.2) == 1.0
-    assert names.certain("Mira Kovač", "Jonas Lind", 0.9) == 0.1
-    assert names.certain("Mira Kovač", "Jonas Lind", 0.05) == 0.05
-    assert names.certain("Mira Kovač", "Kovač", 0.7) == 0.7
-    assert names.certain("Mira Kovač", "the minister", 0.7) == 0.7
-    assert names.certain("ORL", "Organised Rural Labour", 0.7) == 0.7
+def test_bounds_say_what_strings_settle() -> None:
+    assert names.bounds("Mira Kovač", "mira kovač's") == (1.0, 1.0)
+    assert names.bounds("Mira Kovač", "Jonas Lind") == (0.0, 0.1)
+    for left, right in [
+        ("Mira Kovač", "Kovač"),
+        ("Mira Kovač", "the minister"),
+        ("ORL", "Organised Rural Labour"),
+    ]:
+        assert names.bounds(left, right) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,18 @@ def test_mentions_stand_in_order_and_once_even_where_several_triggers_name_them(
     assert [(s.text, s.start) for s in found.mentions] == [("Kovač", 0), ("Kovač", 22)]
 
 
+def test_of_mentions_within_one_another_the_longest_stands() -> None:
+    story = Story("Kovač met Mira Lind in Oslo. Lind spoke.")
+    mentions = (
+        story.says("participant", "Lind", 0, participant=0.9),
+        story.says("participant", "Mira Lind", participant=0.5),
+        story.says("participant", "Mira", trigger=1, participant=0.6),
+        story.says("participant", "Lind", 1, participant=0.6),
+    )
+    [found] = story.event("met", participants=(mentions,)).participants
+    assert [(s.text, s.start) for s in found.mentions] == [("Mira Lind", 10), ("Lind", 29)]
+
+
 def test_a_name_in_the_title_alone_has_no_mentions() -> None:
     story = Story("The two met.", "Mira Kovač and Oslo")
     found = story.event(
