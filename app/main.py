@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Literal
 
 import py3langid
 import uvicorn
@@ -16,7 +15,7 @@ from starlette.middleware import Middleware
 
 from app.api import docs, openapi, problems, routes
 from app.api.middleware import RequestContext
-from app.serving.cpus import available_cpus, has_bfloat16
+from app.serving.cpus import available_cpus, number_type
 from app.serving.keys import Keys
 from app.serving.logs import configure_logging
 from app.serving.memory import return_freed_memory
@@ -37,12 +36,21 @@ def load_extractor(settings: Settings, observe: Observe) -> Extractor:
         beside.submit(py3langid.classify, "")  # unpacks its model, meanwhile
         import torch
 
+        from app.extraction.encode import Dtype, UnfitNumberTypeError
         from app.extraction.extractor import Extractor as ModelExtractor
 
         torch.set_num_threads(1)  # the extractor's lanes are the parallelism
-        native: Literal["float32", "bfloat16"] = "bfloat16" if has_bfloat16() else "float32"
-        dtype = native if settings.dtype == "auto" else settings.dtype
-        return ModelExtractor.load(settings.model_folder, dtype, observe, settings.threads or available_cpus())
+
+        def load(dtype: Dtype) -> ModelExtractor:
+            return ModelExtractor.load(settings.model_folder, dtype, observe, settings.threads or available_cpus())
+
+        if settings.dtype != "auto":
+            return load(settings.dtype)
+        try:
+            return load(number_type())
+        except UnfitNumberTypeError as error:
+            logger.warning("float32 is taken instead: %s", error)
+            return load("float32")
 
 
 def create_app(settings: Settings | None = None, load: Load = load_extractor) -> FastAPI:
@@ -113,7 +121,7 @@ def serve(settings: Settings, load: Load = load_extractor) -> int:
             "version": VERSION,
             "revision": settings.build_revision,
             "cpus": available_cpus(),
-            "bfloat16": has_bfloat16(),
+            "number_type": number_type(),
             "settings": shown(settings),
         },
     )

@@ -39,8 +39,10 @@ class Settings(BaseSettings):
         "base", description="Which of the shipped models answers: `base` finds more, `small` is faster."
     )
     model_dir: Path | None = Field(None, description="Folder of another model, which then answers instead.")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Number type of the encoder; `auto` chooses by what the processor has."
+    dtype: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto",
+        description="Number type of the encoder: `float32`, `bfloat16`, `int8`, or `auto`, what the processor "
+        "multiplies fastest.",
     )
     threads: Annotated[int, Ge(0)] = Field(
         0,

@@ -18,7 +18,7 @@ import torch
 from app.api.schemas import ArticleRequest
 from app.extraction.segment import Window
 from app.main import load_extractor
-from app.serving.cpus import available_cpus, has_bfloat16
+from app.serving.cpus import available_cpus, number_type
 from app.settings import Settings
 from bench.processes import answer_lines
 
@@ -79,7 +79,7 @@ def main() -> None:
         {
             "tokens": [sum(w.tokens for w in windows) for windows in articles],
             "windows": [[w.tokens for w in windows] for windows in articles],
-            "dtype": ("bfloat16" if has_bfloat16() else "float32") if settings.dtype == "auto" else settings.dtype,
+            "dtype": number_type() if settings.dtype == "auto" else settings.dtype,
             "threads": settings.threads or available_cpus(),
             "torch": torch.__version__,
             "model": f"{extractor.info.name} {extractor.info.version}",

@@ -418,7 +418,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--robustness", action="store_true", help="measure under noise, too")
     parser.add_argument("--no-curve", action="store_true", help="leave out min_confidence: a tenth of the time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers and errors there")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the encoder")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "int8"), default="float32", help="of the encoder")
     parser.add_argument("--threads", type=int, default=0, help="threads of the model; 0 = as torch chooses")
     options = parser.parse_args(arguments)
     paths = options.data or default_files()

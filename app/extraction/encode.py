@@ -32,12 +32,18 @@ from app.extraction.model import (
 from app.extraction.segment import Ints, Segmented, Window
 from app.extraction.values import STATUSES
 
-Dtype = Literal["float32", "bfloat16"]
+Dtype = Literal["float32", "bfloat16", "int8"]
 
 REACH = 128  # tokens to each side of a trigger in which its arguments are sought
 _AT_ONCE = 4  # triggers re-read in one go by a core; bounds the memory
 _TOKENS_AT_ONCE = 8192  # of a long article seen by the triggers' head in one go, for the same reason
+_PROBE = 16  # rows of the products that are compared when a model is loaded, ...
+_TOLERANCE = 0.05  # ... and how far they may be off; rounding makes 0.02 at most
 _BARRED = torch.from_numpy(disallowed())
+
+
+class UnfitNumberTypeError(ValueError):
+    """The processor, or its library, computes something else in this number type than in float32."""
 
 
 class _Undrawn(TorchFunctionMode):
@@ -52,13 +58,14 @@ class _Undrawn(TorchFunctionMode):
 def load(model_dir: Path, dtype: Dtype) -> EventModel:
     """Reads the model, with the encoder in the number type asked for; OSError or ValueError where it is broken.
 
-    In bfloat16 it can neither be trained nor saved: its weights are laid out for the processor.
+    In bfloat16 or int8 it can neither be trained nor saved: its weights are laid out for the processor. Raises
+    UnfitNumberTypeError where this processor's products are then not those of float32.
     """
     if not model_dir.is_dir():
         raise FileNotFoundError(f"there is no model folder {model_dir}")
     checksums.verify(model_dir)
     config = EventConfig.read(model_dir)
-    encoder = getattr(torch, dtype)
+    encoder = torch.bfloat16 if dtype == "bfloat16" else torch.float32
     state = weights.read(model_dir, lambda name: encoder if name.startswith(TRANSFORMER) else torch.float32)
     with torch.device("meta"), _Undrawn():
         model = EventModel(config)
@@ -69,11 +76,28 @@ def load(model_dir: Path, dtype: Dtype) -> EventModel:
             f"the weights in the model folder {model_dir.name} are of another model: {', '.join(wrong[:4])}"
         )
     model.load_state_dict(state, assign=True)
-    if dtype == "bfloat16" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if dtype != "float32":
         for module in model.modules():
             if isinstance(module, Linear):
-                module.pack()
+                _lay_out(module, dtype)
     return model.train(False)
+
+
+@torch.inference_mode()
+def _lay_out(linear: Linear, dtype: Dtype) -> None:
+    """Lays a linear map out for the processor, and compares its products before and after."""
+    probe = torch.randn(_PROBE, linear.in_features, generator=torch.Generator().manual_seed(0))
+    weight, bias = linear.weight.float(), linear.bias.float()
+    if dtype == "int8":
+        linear.quantise()
+    elif torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        linear.pack()
+    wanted = nn.functional.linear(probe, weight, bias)
+    if linear.gelu:
+        wanted = nn.functional.gelu(wanted)
+    found = linear(probe.to(linear.bias.dtype)).float()
+    if not (found - wanted).norm() <= _TOLERANCE * wanted.norm():
+        raise UnfitNumberTypeError(f"products in {dtype} are wrong on this processor: set another number type")
 
 
 def pack(windows: Sequence[Window]) -> tuple[Tensor, Tensor, Tensor, list[int]]:

@@ -85,7 +85,7 @@ def cluster(count: int, left: Ints, right: Ints, scores: Floats, threshold: floa
     inside = np.flatnonzero(home[left] == home[right])
     inside = inside[np.argsort(home[left[inside]], kind="stable")]
     borders = np.searchsorted(home[left[inside]], np.arange(1, len(chunks)))
-    found = []
+    found: list[list[int]] = []
     for chunk, pairs in zip(chunks, np.split(inside, borders), strict=False):  # of no chunk there is one empty part
         similarity = np.zeros((len(chunk), len(chunk)))
         similarity[place[left[pairs]], place[right[pairs]]] = scores[pairs]

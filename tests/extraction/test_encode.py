@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from app.extraction import encode
 from app.extraction.encode import REACH, Dtype, Heads
 from app.extraction.labels import ARGUMENT_LABELS, disallowed
-from app.extraction.model import EventModel, distance_buckets
+from app.extraction.model import EventModel, Linear, distance_buckets
 from app.extraction.segment import Ints, Segmented, Window, segment
 from app.extraction.values import EVENT_TYPES, Article
 
@@ -39,21 +40,25 @@ def windows() -> list[Window]:
     return [w for text in TEXTS for title in (None, "Talks") for w in cut(text, title).windows]
 
 
-def in_dtype(dtype: Dtype) -> EventModel:
-    model = small_model()
-    model.encoder.to(getattr(torch, dtype))
+def in_dtype(model: EventModel, dtype: Dtype) -> EventModel:
+    if dtype == "bfloat16":
+        model.encoder.to(torch.bfloat16)
+    if dtype == "int8":
+        for module in model.modules():
+            if isinstance(module, Linear):
+                module.quantise()
     return model
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("size", ["small", "real"])
 def test_a_window_is_the_same_bits_alone_and_in_any_mix(dtype: Dtype, size: str) -> None:
-    model, every = in_dtype(dtype), windows()
+    model, every = small_model(), windows()
     if size == "real":
         torch.manual_seed(5)
         model = EventModel(small_config(hidden_size=384, num_heads=12, intermediate_size=1536, num_layers=1))
         model.train(False)
-        model.encoder.to(getattr(torch, dtype))
+    in_dtype(model, dtype)
     alone = [encode.encode(model, [w], LANES)[0] for w in every]
     assert all(v.dtype == torch.float32 and len(v) == w.tokens for v, w in zip(alone, every, strict=True))
     order = np.random.default_rng(3)
@@ -63,13 +68,15 @@ def test_a_window_is_the_same_bits_alone_and_in_any_mix(dtype: Dtype, size: str)
             assert torch.equal(vectors, alone[k])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
 def test_the_model_is_loaded_in_the_number_type_asked_for(dtype: Dtype, tmp_path: Path) -> None:
     model = small_model()
     write(model, tmp_path)
     loaded = encode.load(tmp_path, dtype)
     assert not loaded.training
-    assert loaded.encoder.words.weight.dtype == getattr(torch, dtype)
+    assert loaded.encoder.words.weight.dtype == (torch.bfloat16 if dtype == "bfloat16" else torch.float32)
+    if dtype != "bfloat16":
+        assert {m.quantised is not None for m in loaded.modules() if isinstance(m, Linear)} == {dtype == "int8"}
     assert loaded.event_side.weight.dtype == torch.float32
     window = cut(TEXTS[4]).windows[0]
     found, wanted = encode.encode(loaded, [window], LANES)[0], encode.encode(model, [window], LANES)[0]
@@ -78,6 +85,18 @@ def test_the_model_is_loaded_in_the_number_type_asked_for(dtype: Dtype, tmp_path
         assert torch.equal(found, wanted)
     else:
         assert torch.nn.functional.cosine_similarity(found, wanted).min() > 0.999
+
+
+@pytest.mark.parametrize("wrong", [lambda x: x * 1.1, lambda x: x * float("nan")])
+def test_a_processor_that_multiplies_wrongly_is_told(
+    wrong: Callable[[Tensor], Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(small_model(), tmp_path)
+    right = Linear._product
+    monkeypatch.setattr(Linear, "_product", lambda linear, *parts: wrong(right(linear, *parts)))
+    with pytest.raises(encode.UnfitNumberTypeError, match="int8"):
+        encode.load(tmp_path, "int8")
+    encode.load(tmp_path, "float32")
 
 
 def test_a_missing_or_broken_model_is_told(tmp_path: Path) -> None:

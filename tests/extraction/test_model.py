@@ -129,6 +129,22 @@ def test_packed_maps_compute_the_same(gelu: bool) -> None:
             torch.testing.assert_close(packed(x), plain(x), rtol=2e-2, atol=4e-3)
 
 
+@pytest.mark.parametrize("gelu", [True, False])
+def test_quantised_maps_compute_nearly_the_same(gelu: bool) -> None:
+    torch.manual_seed(4)
+    plain = Linear(96, 160, gelu)
+    quantised = copy.deepcopy(plain)
+    quantised.quantise()
+    with torch.inference_mode():
+        for rows in (1, 7, 130, 400):
+            x = torch.randn(rows, 96) * torch.logspace(-3, 3, rows)[:, None] + torch.randn(rows, 1)
+            wanted, found = plain(x), quantised(x)
+            assert ((found - wanted).norm(dim=1) < 0.03 * wanted.norm(dim=1)).all()
+            assert torch.equal(quantised(x[rows // 2 :]), found[rows // 2 :])
+        same = torch.full((2, 96), 0.25)
+        torch.testing.assert_close(quantised(same), plain(same), rtol=0.02, atol=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_dropout_keeps_the_mean_and_drops_its_share(dtype: torch.dtype) -> None:
     torch.manual_seed(6)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.serving.cpus import available_cpus, has_bfloat16
+from app.serving.cpus import available_cpus, number_type
 from app.serving.errors import RefusedError
 from app.serving.lifecycle import Lifecycle
 from app.serving.logs import RequestInfo, current_request, log_config
@@ -44,13 +44,19 @@ def test_cores_follow_affinity_and_quota(tmp_path: Path, files: dict[str, str], 
 
 
 @pytest.mark.parametrize(
-    ("flags", "there"),
-    [("flags : fpu avx512_bf16 amx_tile", True), ("flags : fpu avx512f", False), ("Features : fp bf16", True)],
+    ("flags", "fastest"),
+    [
+        ("flags : fpu avx2 avx512_bf16 amx_tile", "bfloat16"),
+        ("flags : fpu avx avx2 fma", "int8"),
+        ("flags : fpu avx", "float32"),
+        ("Features : fp bf16", "bfloat16"),
+        ("Features : fp asimd", "float32"),
+    ],
 )
-def test_number_types_follow_the_processor(tmp_path: Path, flags: str, there: bool) -> None:
+def test_number_types_follow_the_processor(tmp_path: Path, flags: str, fastest: str) -> None:
     (tmp_path / "cpuinfo").write_text(flags + "\n")
-    assert has_bfloat16(tmp_path / "cpuinfo") is there
-    assert not has_bfloat16(tmp_path / "nothing")
+    assert number_type(tmp_path / "cpuinfo") == fastest
+    assert number_type(tmp_path / "nothing") == "float32"
 
 
 def test_lifecycle_has_no_way_back() -> None:
@@ -156,7 +162,7 @@ def test_a_shipped_model_is_chosen_by_name_and_another_by_its_folder(
         ("batch_tokens", 0),
         ("request_timeout_s", 601),
         ("request_timeout_s", float("nan")),
-        ("dtype", "int8"),
+        ("dtype", "int4"),
         ("log_level", "loud"),
     ],
 )
