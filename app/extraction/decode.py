@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ MAX_ARGUMENTS = 96  # of one trigger; far more than news holds
 SOFT = 0.4  # part of a slot's threshold from which a token goes on with a span that reaches it elsewhere
 
 _NAMED = ("participant", "location")
+_LISTING = frozenset([",", ";", "and", "&"])  # between the parts of a list
+_LOOSE = _LISTING | frozenset("or from in of to as by with at for on between the a an ' \" ‘ “ : ( - – —".split())
 _GAP = 3  # tokens that may be missing within a name
 
 _TYPES = len(EVENT_TYPES)
@@ -163,8 +166,43 @@ def find_arguments(
                 }
                 if scores:
                     low, high = _whole_words(segmented, int(index[first]), int(index[last]))
+                    if group in _NAMED:
+                        high = _without_loose_end(segmented, low, high)
                     found.append(Argument(number, low, high, group, scores))
     return found
+
+
+def _without_loose_end(segmented: Segmented, first: int, last: int) -> int:
+    """The last token of a span of whole words, without words behind it that begin something else."""
+    end = last
+    while end > first and segmented.surface(end, end).lower() in _LOOSE and not _joined(segmented, end):
+        end -= 1
+    return end
+
+
+def split_countries(
+    arguments: list[Argument], segmented: Segmented, is_country: Callable[[str], bool]
+) -> list[Argument]:
+    """Has each country of a list take part by itself: "Oman, Qatar and Kuwait", "leaders of Oman and Qatar"."""
+    found: list[Argument] = []
+    for argument in arguments:
+        parts = [(argument.first, argument.last)] if argument.group != "participant" else _listed(segmented, argument)
+        if len(parts) > 1 and all(is_country(segmented.surface(*part)) for part in parts):
+            found.extend(replace(argument, first=first, last=last) for first, last in parts)
+        else:
+            found.append(argument)
+    return found
+
+
+def _listed(segmented: Segmented, argument: Argument) -> list[tuple[int, int]]:
+    """The parts of a list, the first one without the words of whom they are ("leaders of")."""
+    words = [segmented.surface(t, t).lower() for t in range(argument.first, argument.last + 1)]
+    if _LISTING.isdisjoint(words):
+        return [(argument.first, argument.last)]
+    borders = [-1, *(k for k, word in enumerate(words) if word in _LISTING), len(words)]
+    if "of" in words[: borders[1]]:
+        borders[0] = borders[1] - 1 - words[: borders[1]][::-1].index("of")
+    return [(argument.first + a + 1, argument.first + b - 1) for a, b in pairwise(borders) if a + 1 < b]
 
 
 def _bridge(runs: list[tuple[int, int]], kinds: Ints, index: Ints, segmented: Segmented) -> list[tuple[int, int]]:

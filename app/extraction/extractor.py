@@ -16,7 +16,7 @@ from torch import Tensor
 
 from app.extraction import encode, link, names, normalise, publication
 from app.extraction.confidence import Scale
-from app.extraction.decode import Argument, find_arguments, find_triggers
+from app.extraction.decode import Argument, find_arguments, find_triggers, split_countries
 from app.extraction.encode import Heads
 from app.extraction.model import SCALES, EventModel
 from app.extraction.places import Gazetteer
@@ -132,6 +132,7 @@ class Extractor:
             trigger_vectors = heads.trigger_vectors(spans, trigger_types)
             slices, statuses = heads.read(spans, trigger_types)
             arguments = find_arguments(slices, triggers, segmented, thresholds)
+            arguments = split_countries(arguments, segmented, self._is_country)
         with self._timed("link"):
             linked = []
             by_trigger: list[list[Argument]] = [[] for _ in triggers]
@@ -191,6 +192,9 @@ class Extractor:
             tuple(a for a in mine if any(spans[i][0] <= a.last and a.first <= spans[i][1] for i in group))
             for group in groups
         )
+
+    def _is_country(self, name: str) -> bool:
+        return self._gazetteer.is_country(name, cased=name != name.lower()) is not None
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

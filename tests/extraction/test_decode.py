@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from small_model import special, tokenizer
 
-from app.extraction.decode import MAX_ARGUMENTS, Argument, Trigger, find_arguments, find_triggers
+from app.extraction.decode import MAX_ARGUMENTS, Argument, Trigger, find_arguments, find_triggers, split_countries
 from app.extraction.labels import ARGUMENT_LABELS, SLOT_GROUPS, TRIGGER_LABELS
 from app.extraction.link import Floats, Slice
 from app.extraction.segment import Ints, Segmented, segment
@@ -268,6 +269,51 @@ def test_a_span_goes_on_over_tokens_that_are_less_sure() -> None:
     given = {2: {"B-participant-participant": 0.3}, 3: {"I-participant-participant": 0.9}}
     assert [s for s, _, _ in arguments(segmented, given)] == ["Anna Berg"]
     assert arguments(segmented, {2: given[2], 3: {"I-participant-participant": 0.4}}) == []
+
+
+@pytest.mark.parametrize(
+    ("group", "text", "wanted"),
+    [
+        ("participant", "The Party from", "The Party"),
+        ("participant", "doctors and, in the", "doctors"),
+        ("participant", "Busan", "Busan"),
+        ("participant", "and", "and"),
+        ("location", "Oslo, in", "Oslo"),
+        ("purpose", "roads in", "roads in"),
+    ],
+)
+def test_a_name_has_no_loose_end(group: str, text: str, wanted: str) -> None:
+    segmented = cut(f"{text} met")
+    label = "participant-participant" if group == "participant" else f"{group}-{group}"
+    given = {k: {f"I-{label}": 0.9} for k in range(len(segmented.ids) - 1)}
+    assert [s for s, _, _ in arguments(segmented, given, "budget_commitment" if group == "purpose" else "meeting")] == [
+        wanted
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Oman, Qatar and the United Arab Emirates", ["Oman", "Qatar", "the United Arab Emirates"]),
+        ("Oman, Qatar, and Kuwait", ["Oman", "Qatar", "Kuwait"]),
+        ("the leaders of Norway and Finland", ["Norway", "Finland"]),
+        ("delegates from Jordan and Syria", None),
+        ("heads of state and government", None),
+        ("Anna Berg and Norway", None),
+        ("the Department of Trade and Finland", None),
+        ("Norway", None),
+        ("of and", None),
+    ],
+)
+def test_each_country_of_a_list_takes_part(text: str, wanted: list[str] | None) -> None:
+    segmented = cut(text)
+    countries = {"Oman", "Qatar", "Kuwait", "the United Arab Emirates", "Norway", "Finland", "Jordan", "Syria"}
+    whole = Argument(3, 0, len(segmented.ids) - 1, "participant", {"host": 0.7})
+    found = split_countries([whole], segmented, countries.__contains__)
+    assert [segmented.surface(a.first, a.last) for a in found] == (wanted or [text])
+    assert {(a.trigger, a.group, a.score) for a in found} == {(3, "participant", 0.7)}
+    place = replace(whole, group="location", scores={"location": 0.7})
+    assert split_countries([place], segmented, countries.__contains__) == [place]
 
 
 @pytest.mark.parametrize(
