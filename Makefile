@@ -31,6 +31,7 @@ BUILDER = docker
 IMAGE = event-extraction
 BASE_IMAGE =
 IMAGE_ARGS =
+ARTICLE =
 # audit
 AUDIT_ARGS =
 # lock
@@ -117,8 +118,8 @@ image: ## Build the container image IMAGE=event-extraction with BUILDER=docker, 
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" $(IMAGE_ARGS) .
 
 .PHONY: image-test
-image-test: ## Try the image IMAGE=event-extraction that buildah has built; as root
-	unshare --mount $(PYTHON) tests/deploy/try_image.py '$(IMAGE)'
+image-test: ## Try the image IMAGE=event-extraction that buildah has built, with ARTICLE=FILE; as root
+	unshare --mount $(PYTHON) tests/deploy/try_image.py '$(IMAGE)' $(if $(ARTICLE),'$(ARTICLE)')
 
 .PHONY: audit
 audit: $(DEV) ## Compare what is installed with the lock files, and look for known vulnerabilities; AUDIT_ARGS=--strict

@@ -39,6 +39,7 @@ ROOT = Path(__file__).parents[1]
 OWN_FILES = (ROOT / "corpus" / "heldout.jsonl", ROOT / "corpus" / "dev-written.jsonl")
 THRESHOLDS = (0.05, *(k / 10 for k in range(1, 10)))  # at 0 each token would be a trigger
 BINS = 10
+RESAMPLES = 1000
 # The rows by which the values of an event's fields are judged right.
 ARGUMENT_ROWS = {"participant+role": "participants", "location": "locations", "date": "dates", "amount": "amounts"}
 
@@ -62,10 +63,15 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Confidence against being right; ``error`` is the expected calibration error over bins of equal mass, 0 to 1."""
+    """Confidence against being right; errors are from 0 to 1.
+
+    ``error`` is the expected calibration error over bins of equal mass; ``by_chance`` is what it would be on average if
+    each confidence were true, by the number of items alone (consistency resampling, Bröcker & Smith 2007).
+    """
 
     count: int
     error: float
+    by_chance: float
     bins: tuple[Bin, ...]
 
 
@@ -200,8 +206,14 @@ def calibrate(scored: Sequence[tuple[float, bool]], bins: int = BINS) -> Calibra
     ordered = np.array(sorted(scored), dtype=np.float64).reshape(-1, 2)
     parts = [part for part in np.array_split(ordered, bins) if len(part)]
     done = tuple(Bin(len(p), float(p[:, 0].mean()), float(p[:, 1].mean())) for p in parts)
-    error = sum(b.count * abs(b.confidence - b.right) for b in done) / max(1, len(ordered))
-    return Calibration(len(ordered), error, done)
+    draws = np.random.default_rng(0)
+    error = by_chance = 0.0
+    for bin_, part in zip(done, parts, strict=True):
+        share = bin_.count / len(ordered)
+        error += share * abs(bin_.confidence - bin_.right)
+        right = draws.random((RESAMPLES, bin_.count)) < part[:, 0]
+        by_chance += share * float(np.abs(right.mean(axis=1) - bin_.confidence).mean())
+    return Calibration(len(ordered), error, by_chance, done)
 
 
 # ---- robustness
@@ -341,7 +353,8 @@ def as_text(result: FileResult) -> str:
 
     for what, calibration in (("events", result.events), ("arguments", result.arguments)):
         lines.append(
-            f"confidence of {calibration.count} {what}: expected calibration error {100 * calibration.error:.1f} %"
+            f"confidence of {calibration.count} {what}: expected calibration error {100 * calibration.error:.1f} %, "
+            f"by chance {100 * calibration.by_chance:.1f} %"
         )
         lines.append("  said  " + "".join(f"{100 * b.confidence:6.1f}" for b in calibration.bins))
         lines.append("  right " + "".join(f"{100 * b.right:6.1f}" for b in calibration.bins))

@@ -35,7 +35,7 @@ Load = Callable[[Settings, Observe], Extractor]
 
 WARM_UP = Article(
     "The ministers of Norland and Sudland met in Port Vale on Monday. Norland pledged 20 million euros for ferries, "
-    "and its minister will visit Sudland next week.\n\n" * 8,
+    "and its minister will visit Sudland next week.\n\n" * 2,
     title="Norland and Sudland meet",
 )
 RETRY_BUFFERS_S = 1

@@ -1,9 +1,10 @@
 """Tries an image that buildah has built, as ``make image-test`` does: what is in it, and whether it serves.
 
-    unshare --mount python tests/deploy/try_image.py IMAGE
+    unshare --mount python tests/deploy/try_image.py IMAGE [ARTICLE]
 
 Its file system is mounted read-only but for /tmp, as the Deployment has it, and its entry point runs in there as its
-user, with no privilege. Needs root. Prints size, layers and the time until it is ready.
+user, with no privilege. Needs root. Prints what it finds in the file ARTICLE, layers, size and the time until it is
+ready.
 """
 
 from __future__ import annotations
@@ -132,8 +133,8 @@ def ask(url: str, body: object = None) -> Any:
         return json.load(answer)
 
 
-def check_service(root: Path, config: dict[str, Any]) -> float:
-    """Starts it, waits until it is ready, has an article read, stops it; the seconds until it was ready."""
+def check_service(root: Path, config: dict[str, Any], article: Path | None) -> float:
+    """Starts it, waits until it is ready, has articles read, stops it; the seconds until it was ready."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     container = Container(root, config, EVENTS_PORT=str(port), EVENTS_HOST="127.0.0.1", EVENTS_DTYPE="float32")
@@ -155,6 +156,10 @@ def check_service(root: Path, config: dict[str, Any]) -> float:
         answer = ask(f"{url}/v1/extract", example["request"])
         shown = [(event["type"], event["mentions"]) for event in answer["events"]]
         assert shown == [(event["type"], event["mentions"]) for event in example["response"]["events"]]
+        if article is not None:
+            for event in ask(f"{url}/v1/extract", {"text": article.read_text("utf-8")})["events"]:
+                names = ", ".join(part["name"] for part in event["participants"])
+                sys.stdout.write(f"{event['type']} {event['status']}: {names}\n")
         version = ask(f"{url}/version")
         assert version["build"] == config["Labels"]["org.opencontainers.image.revision"]
         assert version["weights_sha256"]
@@ -166,7 +171,7 @@ def check_service(root: Path, config: dict[str, Any]) -> float:
     return ready_s
 
 
-def main(image: str) -> int:
+def main(image: str, article: Path | None = None) -> int:
     if shutil.which("buildah") is None:
         sys.stderr.write("there is no buildah (Debian: apt-get install buildah)\n")
         return 1
@@ -174,7 +179,7 @@ def main(image: str) -> int:
     check_config(config)
     with mounted(image) as root:
         check_files(root)
-        ready_s = check_service(root, config)
+        ready_s = check_service(root, config, article)
     found = layers(image)
     size = sum(layer["size"] for layer in found)
     for layer in found:
@@ -185,4 +190,4 @@ def main(image: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], *map(Path, sys.argv[2:])))

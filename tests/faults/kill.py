@@ -23,6 +23,7 @@ from app.client import Client, ServiceError
 from .harness import HTTP, Load, Report, Running, articles, free_port, have, outcomes, service, start
 
 CALLERS = 8
+MODEL = "small"  # or a slow processor would have little to show
 
 
 class Supervisor:
@@ -30,7 +31,7 @@ class Supervisor:
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "log"
-        self.running = start(log=self._log)
+        self.running = start(log=self._log, model=MODEL)
         self.restarts = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -50,7 +51,7 @@ class Supervisor:
         while not self._end.wait(0.05):
             if self.running.process.poll() is not None:
                 self.restarts += 1
-                self.running = start(port=self.running.port, log=self._log)
+                self.running = start(port=self.running.port, log=self._log, model=MODEL)
 
 
 def call_with_retries(url: str, ended: Callable[[], bool], results: list[str]) -> None:
@@ -64,6 +65,14 @@ def call_with_retries(url: str, ended: Callable[[], bool], results: list[str]) -
                 results.append(type(error).__name__)
 
 
+def wait_for_more(results: list[str], than: int) -> int:
+    """How many results there are once as many more came as there are callers, or half a minute passed."""
+    began = time.monotonic()
+    while len(results) < than + CALLERS and time.monotonic() < began + 30:
+        time.sleep(0.05)
+    return len(results)
+
+
 def one_restarted(report: Report) -> None:
     results: list[str] = []
     ended = threading.Event()
@@ -72,14 +81,13 @@ def one_restarted(report: Report) -> None:
         callers = [threading.Thread(target=call_with_retries, args=arguments) for _ in range(CALLERS)]
         for caller in callers:
             caller.start()
-        time.sleep(3)
-        before = len(results)
+        before = wait_for_more(results, 0)
         killed = time.monotonic()
         supervisor.running.process.send_signal(signal.SIGKILL)
         time.sleep(0.5)
         supervisor.running.wait_ready()
         back = time.monotonic() - killed
-        time.sleep(3)
+        wait_for_more(results, len(results))
         ended.set()
         for caller in callers:
             caller.join(150)
@@ -95,7 +103,7 @@ def one_restarted(report: Report) -> None:
 
 
 def _behind() -> AbstractContextManager[Running]:
-    return service(root_path="/events")
+    return service(root_path="/events", model=MODEL)
 
 
 def one_of_two(report: Report) -> None:

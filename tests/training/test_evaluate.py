@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,6 +146,20 @@ def test_repeated_ids_are_refused() -> None:
         evaluate.evaluate(Finder(), "file", [document(), document()])
 
 
+def test_calibration_errors_of_true_confidences_are_those_of_chance() -> None:
+    draws = np.random.default_rng(5)
+    few, many = (
+        [evaluate.calibrate([(c, bool(draws.random() < c)) for c in draws.random(count)]) for _ in range(60)]
+        for count in (50, 5000)
+    )
+    for found in (few, many):
+        errors, chance = (np.mean([getattr(c, name) for c in found]) for name in ("error", "by_chance"))
+        assert errors == pytest.approx(chance, rel=0.15)
+    assert few[0].by_chance > 5 * many[0].by_chance
+    assert evaluate.calibrate([(0.9, False)] * 500).by_chance < 0.05
+    assert evaluate.calibrate([(0.0, False), (1.0, True)]).by_chance == 0.0
+
+
 def test_calibration_error_by_hand() -> None:
     # Two bins of two: said 0.15, right 0.5; said 0.9, right 1.
     found = evaluate.calibrate([(0.9, True), (0.1, False), (0.2, True), (0.9, True)], bins=2)
@@ -160,6 +175,7 @@ def test_bins_have_equal_mass_and_the_error_is_a_share(scored: list[tuple[float,
     assert sum(sizes) == found.count == len(scored)
     assert not sizes or max(sizes) - min(sizes) <= 1
     assert 0 <= found.error <= 1 + 1e-9
+    assert 0 <= found.by_chance <= 1 + 1e-9
 
 
 def test_confidences_are_paired_with_what_was_right() -> None:
