@@ -51,8 +51,8 @@ class Settings(BaseSettings):
     batch_tokens: Count = Field(4096, description="Most tokens that the encoder takes from the queue at a time.")
     max_queued_tokens: Count = Field(
         524_288,
-        description="Tokens of accepted, unanswered articles beyond which new work gets 429. Vectors of articles under "
-        "way take up to 4 kB a token.",
+        description="Tokens of accepted, unanswered articles beyond which new work gets 429; of a batch, those of the "
+        "articles under way. Their vectors take up to 4 kB a token.",
     )
     max_body_bytes: Count = Field(
         8 * 1024 * 1024, description="Most bytes of a request's body, and of one NDJSON line; more gets 413."

@@ -53,7 +53,7 @@ async def extract_all(service: Service, items: Sequence[Any], deadline: float) -
             missed += isinstance(error, DeadlineExceededError)
             return as_problem(error).item()
 
-    with service.admitted([query for query in queries if isinstance(query, Query)]) as tickets:
+    with service.admitted([query for query in queries if isinstance(query, Query)], deadline) as tickets:
         waiting = iter(tickets)
 
         async def works() -> AsyncIterator[Work]:

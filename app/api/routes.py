@@ -40,7 +40,7 @@ async def extract(request: Request) -> Response:
     incoming.media_type(request.headers, [JSON])
     deadline = incoming.request_info().started + incoming.timeout_s(request.headers, service.settings)
     query = incoming.to_query(await incoming.read_json(request, service, deadline))
-    with service.admitted([query]) as [ticket]:
+    with service.admitted([query], deadline) as [ticket]:
         answer = batch.extract(service, query, ticket, source=object(), deadline=deadline)
         return _json(await incoming.while_connected(answer, incoming.disconnected(request.receive)))
 

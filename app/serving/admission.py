@@ -16,44 +16,69 @@ ASSUMED_TOKENS_PER_S = 1000.0  # until something was measured
 
 
 class Ticket:
-    """An admitted article's share of the bound, in tokens; an estimate until :meth:`resize`."""
+    """An admitted article, in tokens; an estimate until :meth:`resize`."""
 
-    def __init__(self, admission: Admission, tokens: int) -> None:
-        self._admission = admission
+    def __init__(self, request: _Request, tokens: int) -> None:
+        self._request = request
         self.tokens = tokens
 
     def resize(self, tokens: int) -> None:
         """Puts the counted tokens in place of the estimate."""
-        self._admission.change(tokens - self.tokens)
+        self._request.change(tokens - self.tokens)
         self.tokens = tokens
 
     def close(self, *, answered: bool = False) -> None:
-        """Gives the share back; ``answered`` where its tokens were worked through to the end."""
+        """Gives the tokens back; ``answered`` where they were worked through to the end."""
         if answered:
-            self._admission.measure(self.tokens)
+            self._request.admission.measure(self.tokens)
         self.resize(0)
 
 
-class Admission:
-    """A bound on the tokens of accepted, unanswered articles, and the speed at which they are answered."""
+class _Request:
+    """The unanswered tokens of one request, of which at most ``most`` are under way and count against the bound."""
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, admission: Admission, most: float) -> None:
+        self.admission = admission
+        self.tokens = 0
+        self._most = most
+        self._counted = 0
+
+    def change(self, tokens: int) -> None:
+        """Moves the unanswered tokens by so many."""
+        self.tokens += tokens
+        counted = int(min(self.tokens, self._most))
+        moved, self._counted = counted - self._counted, counted
+        self.admission.change(self, moved)
+
+
+class Admission:
+    """A bound on the tokens of accepted, unanswered articles, and the speed at which they are answered.
+
+    ``most_of_one``: tokens that a request of many articles has under way at a time, or two articles where these are
+    longer. What it has beyond that waits for itself alone and keeps nobody out.
+    """
+
+    def __init__(self, limit: int, most_of_one: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._most_of_one = most_of_one
         self._clock = clock
+        self._requests: set[_Request] = set()
         self._mark = 0.0  # busy time is measured up to here
         self._done_tokens = 0.0
         self._busy_s = 0.0
         self._waiters: list[asyncio.Future[None]] = []
         self.tokens = 0
 
-    def admit(self, costs: Sequence[int]) -> list[Ticket]:
-        """A ticket for each estimate, for all or none; one that exceeds the bound by itself gets in when none waits.
+    def admit(self, costs: Sequence[int], within_s: float = math.inf) -> list[Ticket]:
+        """A ticket for each estimate of a request, for all or none; what exceeds the bound by itself gets in alone.
 
-        Raises RefusedError where the bound is reached.
+        Raises RefusedError where the bound is reached, and where others would hold the request up for longer than
+        ``within_s``.
         """
-        if not self._has_room(sum(costs)):
+        most = math.inf if len(costs) == 1 else max(self._most_of_one, 2 * max(costs, default=0))
+        if not self._has_room(int(min(sum(costs), most))) or self._held_up_s(sum(costs)) > within_s:
             raise self.refusal()
-        return self._issue(costs)
+        return self._issue(costs, most)
 
     async def wait(self, cost: int) -> Ticket:
         """A ticket as soon as there is room, for a caller that can be held back instead of refused."""
@@ -61,7 +86,7 @@ class Admission:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
-        return self._issue([cost])[0]
+        return self._issue([cost], math.inf)[0]
 
     @property
     def full(self) -> bool:
@@ -90,8 +115,12 @@ class Admission:
         self._busy_s = self._busy_s * fade + elapsed
         self._done_tokens = self._done_tokens * fade + tokens
 
-    def change(self, tokens: int) -> None:
-        """Moves the count by so many tokens."""
+    def change(self, request: _Request, tokens: int) -> None:
+        """Moves the count by so many tokens of a request."""
+        if request.tokens:
+            self._requests.add(request)
+        else:
+            self._requests.discard(request)
         if self.tokens == 0 and tokens > 0:
             self._mark = self._clock()
         self.tokens += tokens
@@ -104,12 +133,17 @@ class Admission:
     def _has_room(self, cost: int) -> bool:
         return self.tokens == 0 or self.tokens + cost <= self._limit
 
-    def _issue(self, costs: Sequence[int]) -> list[Ticket]:
-        tickets = []
-        for cost in costs:
-            self.change(cost)
-            tickets.append(Ticket(self, cost))
-        return tickets
+    def _held_up_s(self, cost: int) -> float:
+        """Seconds that the encoder spends on other requests before it is done with one of this cost.
+
+        It takes from all requests in turn, so each of them goes first with as much as this one brings.
+        """
+        return sum(min(request.tokens, cost) for request in self._requests) / self.tokens_per_s
+
+    def _issue(self, costs: Sequence[int], most: float) -> list[Ticket]:
+        request = _Request(self, most)
+        request.change(sum(costs))
+        return [Ticket(request, cost) for cost in costs]
 
 
 def estimate_tokens(text: str) -> int:

@@ -33,9 +33,11 @@ T = TypeVar("T")
 Load = Callable[[Settings, Observe], Extractor]
 """Reads the model; slow, called in a thread, raises where the model is missing or broken."""
 
-WARM_UP = Article(
-    "The ministers of Norland and Sudland met in Port Vale on Monday. Norland pledged 20 million euros for ferries, "
-    "and its minister will visit Sudland next week.\n\n" * 2,
+WARM_UP = Article(  # about as much in it as in news, for it is the first measure of the speed
+    "The ministers of Norland and Sudland met in Port Vale on Monday. Norland pledged 20 million euros for ferries.\n\n"
+    + "The strait between the two shores is narrow and stormy, and few ships can cross it before the ice has gone. Old "
+    "people on both sides remember that mail once came by sledge, and that a letter took longer to arrive than a sack "
+    "of flour. Nobody has counted how many of the harbour's gulls stay for the winter.\n\n" * 4,
     title="Norland and Sudland meet",
 )
 RETRY_BUFFERS_S = 1
@@ -63,7 +65,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
-        self.admission = Admission(settings.max_queued_tokens)
+        self.admission = Admission(settings.max_queued_tokens, self.most_tokens_under_way)
         self.model: ModelInfo | None = None
         self.weights_sha256: str | None = None
         self.tracing = _tracing(settings)
@@ -130,10 +132,13 @@ class Service:
                 raise self.admission.refusal()
 
     @contextlib.contextmanager
-    def admitted(self, queries: Sequence[Query]) -> Iterator[list[Ticket]]:
-        """Tickets for all of a request's articles; RefusedError, with nothing started, where they do not fit."""
+    def admitted(self, queries: Sequence[Query], deadline: float) -> Iterator[list[Ticket]]:
+        """Tickets for all of a request's articles; RefusedError, with nothing started, where they do not fit.
+
+        They do not fit either where, by the speed of late, the deadline would pass while others are worked on.
+        """
         with self._counting_refusals():
-            tickets = self.admission.admit([query.cost for query in queries])
+            tickets = self.admission.admit([query.cost for query in queries], deadline - time.monotonic())
         if (request := current_request.get()) is not None:
             self.tell_admitted(request.started)
         try:

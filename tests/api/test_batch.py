@@ -10,6 +10,7 @@ from conftest import Running, problem_of, running
 
 from app.api.incoming import body_lines
 from app.api.schemas import BatchAnswer
+from app.serving.admission import Admission
 
 pytestmark = pytest.mark.anyio
 
@@ -120,6 +121,36 @@ async def test_batch_is_admitted_whole_or_not_at_all() -> None:
         # One that is larger than the bound by itself gets in when nothing waits, or it never would.
         assert (await post_batch(service, {"text": "word " * 400})).status_code == 200
         assert service.service.admission.tokens == 0
+
+
+async def test_a_large_batch_keeps_nobody_out() -> None:
+    async with running(max_queued_tokens=100, batch_tokens=8) as service:
+        service.extractor.gate.clear()
+        batch = asyncio.create_task(post_batch(service, *[{"text": "word " * 10}] * 60))
+        await asyncio.to_thread(service.extractor.entered.acquire)
+        singles = [asyncio.create_task(service.extract("Rossi met")) for _ in range(5)]
+        for _ in range(1000):
+            if service.service.admission.tokens >= 32 + 5:
+                break
+            await asyncio.sleep(0.01)
+        service.extractor.gate.set()
+        assert [(await single).status_code for single in singles] == [200] * 5
+        assert not batch.done()
+        assert all("events" in result for result in (await batch).json()["results"])
+        assert service.service.admission.tokens == 0
+
+
+async def test_who_could_not_be_answered_in_time_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as service:
+        service.extractor.gate.clear()
+        first = asyncio.create_task(service.extract("word " * 3000))
+        await asyncio.to_thread(service.extractor.entered.acquire)
+        monkeypatch.setattr(Admission, "tokens_per_s", 1000.0)
+        refused = await service.extract("word " * 3000, headers={"X-Request-Timeout": "0.5"})
+        problem_of(refused, 429)
+        assert int(refused.headers["retry-after"]) >= 1
+        service.extractor.gate.set()
+        assert (await first).status_code == 200
 
 
 async def test_lines_with_mistakes_between_good_ones() -> None:

@@ -18,7 +18,7 @@ class Clock:
 
 
 def test_all_of_a_request_or_none() -> None:
-    admission = Admission(100)
+    admission = Admission(100, 100)
     tickets = admission.admit([40, 40])
     with pytest.raises(RefusedError) as refused:
         admission.admit([10, 11])
@@ -34,7 +34,7 @@ def test_all_of_a_request_or_none() -> None:
 
 
 def test_one_larger_than_the_bound_gets_in_alone() -> None:
-    admission = Admission(100)
+    admission = Admission(100, 100)
     [ticket] = admission.admit([1000])
     with pytest.raises(RefusedError):
         admission.admit([1])
@@ -44,8 +44,48 @@ def test_one_larger_than_the_bound_gets_in_alone() -> None:
         admission.admit([1000])
 
 
+def test_of_many_articles_only_those_under_way_count() -> None:
+    admission = Admission(100, 40)
+    tickets = admission.admit([15] * 20)
+    assert admission.tokens == 40
+    [single] = admission.admit([60])
+    with pytest.raises(RefusedError):
+        admission.admit([1])
+    single.close()
+    for ticket in tickets[:17]:
+        assert admission.tokens == 40
+        ticket.resize(16)
+        ticket.close(answered=True)
+    assert admission.tokens == 40
+    tickets[17].close()
+    assert admission.tokens == 30
+    for ticket in tickets:
+        ticket.close()
+    assert admission.tokens == 0
+    admission.admit([30, 30, 30])  # long ones, of which two are under way
+    assert admission.tokens == 60
+
+
+def test_who_would_wait_beyond_the_deadline_is_refused_at_once() -> None:
+    clock = Clock()
+    admission = Admission(100_000, 1000, clock)
+    [ticket] = admission.admit([100])
+    clock.now += 1
+    ticket.close(answered=True)  # 100 a second
+    admission.admit([1000], within_s=0.1)  # nobody is before it
+    admission.admit([300], within_s=3.0)
+    with pytest.raises(RefusedError) as refused:
+        admission.admit([300], within_s=5.9)
+    assert refused.value.reason == "queue_full"
+    assert refused.value.retry_after == 13
+    admission.admit([300], within_s=6.0)
+    admission.admit([10], within_s=0.3)  # others are worked on in turn with it
+    with pytest.raises(RefusedError):
+        admission.admit([10], within_s=0.3)
+
+
 def test_counted_tokens_take_the_estimates_place() -> None:
-    admission = Admission(100)
+    admission = Admission(100, 100)
     [ticket] = admission.admit([10])
     ticket.resize(90)
     with pytest.raises(RefusedError):
@@ -56,7 +96,7 @@ def test_counted_tokens_take_the_estimates_place() -> None:
 
 def test_retry_after_is_what_waits_at_the_measured_speed() -> None:
     clock = Clock()
-    admission = Admission(1000, clock)
+    admission = Admission(1000, 1000, clock)
     assert admission.tokens_per_s == ASSUMED_TOKENS_PER_S
     clock.now += 500  # idle time says nothing of the speed
     first, second = admission.admit([400, 101])
@@ -76,7 +116,7 @@ def test_retry_after_is_what_waits_at_the_measured_speed() -> None:
 
 def test_speed_of_late_counts_more() -> None:
     clock = Clock()
-    admission = Admission(10_000, clock)
+    admission = Admission(10_000, 10_000, clock)
     for tokens, times in ((100, 100), (1000, 60)):
         for _ in range(times):
             [ticket] = admission.admit([tokens])
@@ -86,7 +126,7 @@ def test_speed_of_late_counts_more() -> None:
 
 
 async def test_who_waits_gets_in_when_there_is_room() -> None:
-    admission = Admission(100)
+    admission = Admission(100, 100)
     [held] = admission.admit([90])
     waiting = [asyncio.create_task(admission.wait(60)) for _ in range(3)]
     await asyncio.sleep(0)
