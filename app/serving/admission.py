@@ -54,8 +54,8 @@ class _Request:
 class Admission:
     """A bound on the tokens of accepted, unanswered articles, and the speed at which they are answered.
 
-    ``most_of_one``: tokens that a request of many articles has under way at a time, or two articles where these are
-    longer. What it has beyond that waits for itself alone and keeps nobody out.
+    ``most_of_one``: tokens that a request of many articles has under way at a time, or its longest article. What it has
+    beyond that waits for itself alone and keeps nobody out.
     """
 
     def __init__(self, limit: int, most_of_one: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -75,7 +75,7 @@ class Admission:
         Raises RefusedError where the bound is reached, and where others would hold the request up for longer than
         ``within_s``.
         """
-        most = math.inf if len(costs) == 1 else max(self._most_of_one, 2 * max(costs, default=0))
+        most = math.inf if len(costs) == 1 else max([self._most_of_one, *costs])
         if not self._has_room(int(min(sum(costs), most))) or self._held_up_s(sum(costs)) > within_s:
             raise self.refusal()
         return self._issue(costs, most)

@@ -21,8 +21,8 @@ async def in_order(works: AsyncIterator[Work], emit: Callable[[bytes], Awaitable
     """Runs the works as they come and emits their results in that order.
 
     The next work is asked for only while those under way are below ``most_tokens`` and results are taken by ``emit``,
-    so memory stays flat however many there are. A work counts as half of ``most_tokens`` at most: a long article
-    leaves room for others beside it. Raises the first that ``works`` or ``emit`` raised.
+    so memory stays flat however many there are; a longer one runs alone. Raises the first that ``works`` or ``emit``
+    raised.
     """
     gate = _Gate(most_tokens)
     results: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(MOST_AT_ONCE)
@@ -35,7 +35,7 @@ async def in_order(works: AsyncIterator[Work], emit: Callable[[bytes], Awaitable
 
     async def start_all() -> None:
         async for work in works:
-            cost = min(work.cost, most_tokens // 2)
+            cost = min(work.cost, most_tokens)
             await gate.enter(cost)
             await results.put(group.create_task(run(work, cost)))
         await results.put(None)

@@ -62,8 +62,9 @@ def test_of_many_articles_only_those_under_way_count() -> None:
     for ticket in tickets:
         ticket.close()
     assert admission.tokens == 0
-    admission.admit([30, 30, 30])  # long ones, of which two are under way
-    assert admission.tokens == 60
+    admission.admit([10, 50, 50])  # long ones, one at a time
+    assert admission.tokens == 50
+    assert admission.admit([]) == []  # a batch of mistakes
 
 
 def test_who_would_wait_beyond_the_deadline_is_refused_at_once() -> None:

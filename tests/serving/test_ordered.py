@@ -39,7 +39,7 @@ async def test_results_keep_their_order_whichever_is_ready_first() -> None:
     ("cost", "most"),
     [
         (10, 4),  # by tokens: 40 of them
-        (1000, 2),  # a long one counts as half
+        (1000, 1),  # a long one runs alone
         (0, MOST_AT_ONCE + 2),  # by number: those queued, one in the writer's hand, one in the reader's
     ],
 )
