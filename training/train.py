@@ -98,7 +98,7 @@ def losses(model: EventModel, vectors: Tensor, example: Example, rng: random.Ran
     logits = argument_logits(model, read, views, types.numpy())
     labels = torch.from_numpy(targets.argument_labels)[owner, views.index]
     out["argument"] = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
-    slices = by_trigger(views, logits.detach().softmax(-1).numpy())
+    slices = by_trigger(views.lengths, views.index.numpy(), logits.detach().softmax(-1).numpy())
     out.update(_link_loss(model, triggers, slices, example))
     out.update(_name_loss(model, vectors, example, rng))
     return out
@@ -117,7 +117,7 @@ def _link_loss(model: EventModel, triggers: Tensor, slices: list[Slice], example
     left, right = (np.array(side, np.int64) for side in zip(*pairs, strict=True))
     overlap = link.overlaps(slices, len(slices), seg.ids)
     features = torch.from_numpy(link.trigger_features(seg, targets.spans, left, right, overlap))
-    scores = model.link_logits(triggers[torch.from_numpy(left)], triggers[torch.from_numpy(right)], features)
+    scores = model.link_logits(triggers, torch.from_numpy(left), torch.from_numpy(right), features)
     wanted = torch.tensor([float(bool(targets.events[a] & targets.events[b])) for a, b in pairs])
     return {"link": F.binary_cross_entropy_with_logits(scores.float(), wanted, reduction="sum")}
 
@@ -136,10 +136,10 @@ def _name_loss(model: EventModel, vectors: Tensor, example: Example, rng: random
     surfaces = [seg.surface(*span) for span, _ in targets.names]
     means = span_means(vectors, torch.tensor([span for span, _ in targets.names]))
     features = torch.tensor([pair_features(surfaces[a], surfaces[b]) for a, b, _ in pairs])
-    left, right = means[[a for a, _, _ in pairs]], means[[b for _, b, _ in pairs]]
+    left, right = (torch.tensor([pair[side] for pair in pairs]) for side in (0, 1))
     wanted = torch.tensor([w for _, _, w in pairs])
     loss = F.binary_cross_entropy_with_logits(
-        model.name_logits(left, right, features).float(), wanted, reduction="mean"
+        model.name_logits(means, left, right, features).float(), wanted, reduction="mean"
     )
     return {"name": loss * 4}
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from app.extraction import checksums, weights
-from app.extraction.labels import disallowed
+from app.extraction.labels import ARGUMENT_LABELS, disallowed
 from app.extraction.link import Floats, Slice
 from app.extraction.model import (
     TRANSFORMER,
@@ -36,6 +36,7 @@ Dtype = Literal["float32", "bfloat16", "int8"]
 
 REACH = 128  # tokens to each side of a trigger in which its arguments are sought
 _AT_ONCE = 4  # triggers re-read in one go by a core; bounds the memory
+_PAIRS_AT_ONCE = 8192  # of triggers or mentions, likewise
 _TOKENS_AT_ONCE = 8192  # of a long article seen by the triggers' head in one go, for the same reason
 _PROBE = 16  # rows of the products that are compared when a model is loaded, ...
 _TOLERANCE = 0.05  # ... and how far they may be off; rounding makes 0.02 at most
@@ -158,31 +159,48 @@ class Heads:
         the probabilities of the statuses, [triggers, statuses].
         """
 
+        lows, highs = reach(spans, len(self._sentences), self._title)
+        lengths = highs - lows + self._title
+        ends = np.cumsum(lengths)
+        # All at once and beforehand: small pieces, kept between those that are freed, would hold the heap apart.
+        index = np.empty(lengths.sum(), np.int64)
+        labels = np.empty((lengths.sum(), len(ARGUMENT_LABELS)), np.float32)
+        statuses = np.empty((len(spans), len(STATUSES)), np.float32)
+
         @torch.inference_mode()
-        def some(first: int) -> tuple[list[Slice], Floats]:
+        def some(first: int) -> None:
             part = slice(first, first + _AT_ONCE)
+            rows = slice(ends[first] - lengths[first], ends[part][-1])
             views = look_around(spans[part], types[part], self._sentences, self._title)
             read = read_views(self._model, self._tokens, views)
-            labels = argument_logits(self._model, read, views, types[part]).softmax(-1)
-            statuses = self._model.status_logits(span_means(read, views.triggers)).softmax(-1)
-            return by_trigger(views, _numpy(labels), first), _numpy(statuses)
+            index[rows] = views.index.numpy()
+            labels[rows] = _numpy(argument_logits(self._model, read, views, types[part]).softmax(-1))
+            statuses[part] = _numpy(self._model.status_logits(span_means(read, views.triggers)).softmax(-1))
 
-        parts = list(self._lanes.map(some, range(0, len(spans), _AT_ONCE)))
-        none = np.zeros((0, len(STATUSES)), np.float32)
-        return [s for slices, _ in parts for s in slices], np.concatenate([none, *(rows for _, rows in parts)])
+        for _ in self._lanes.map(some, range(0, len(spans), _AT_ONCE)):
+            pass
+        return by_trigger(lengths.tolist(), index, labels), statuses
 
     @torch.inference_mode()
     def links(self, triggers: Tensor, left: Ints, right: Ints, features: Floats) -> Floats:
         """Probability that two triggers name one event, [pairs]."""
-        a, b = triggers[torch.from_numpy(left)], triggers[torch.from_numpy(right)]
-        return _numpy(self._model.link_logits(a, b, torch.from_numpy(features)).sigmoid())
+        return _of_pairs(self._model.link_logits, triggers, left, right, features)
 
     @torch.inference_mode()
     def names(self, spans: Ints, left: Ints, right: Ints, features: Floats) -> Floats:
         """Probability that two mentions (spans [mentions, 2], last inclusive) name one participant, [pairs]."""
         means = span_means(self._tokens, torch.from_numpy(spans))
-        a, b = means[torch.from_numpy(left)], means[torch.from_numpy(right)]
-        return _numpy(self._model.name_logits(a, b, torch.from_numpy(features)).sigmoid())
+        return _of_pairs(self._model.name_logits, means, left, right, features)
+
+
+def _of_pairs(
+    logits: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], items: Tensor, left: Ints, right: Ints, features: Floats
+) -> Floats:
+    """Probabilities of pairs of items, some of them at a time, [pairs]."""
+    parts = zip(
+        *(torch.split(torch.from_numpy(pairs), _PAIRS_AT_ONCE) for pairs in (left, right, features)), strict=True
+    )
+    return _numpy(torch.cat([logits(items, a, b, rows).sigmoid() for a, b, rows in parts]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,10 +215,14 @@ class Views:
     triggers: Tensor  # the rows of the trigger itself, [triggers, 2], last inclusive
 
 
+def reach(spans: Ints, tokens: int, title: int) -> tuple[Ints, Ints]:
+    """The first of the tokens around each trigger, and the one behind the last, [triggers] each; the title is apart."""
+    return np.maximum(spans[:, 0] - REACH, title), np.minimum(spans[:, 1] + REACH + 1, tokens)
+
+
 def look_around(spans: Ints, types: Ints, sentences: Ints, title: int) -> Views:
     """Views on `REACH` tokens to each side of the triggers; spans [triggers, 2], last inclusive; types [triggers]."""
-    lows = np.maximum(spans[:, 0] - REACH, title)
-    highs = np.minimum(spans[:, 1] + REACH + 1, len(sentences))
+    lows, highs = reach(spans, len(sentences), title)
     index = np.concatenate([np.r_[0:title, low:high] for low, high in zip(lows, highs, strict=True)])
     lengths = highs - lows + title
     owner = np.repeat(np.arange(len(spans)), lengths)
@@ -230,11 +252,11 @@ def argument_logits(model: EventModel, read: Tensor, views: Views, types: Ints) 
     return model.argument_logits(read).float().masked_fill(barred, -1e4)
 
 
-def by_trigger(views: Views, labels: Floats, first: int = 0) -> list[Slice]:
-    """The rows' probabilities [rows, argument labels] apart, for the triggers from number ``first`` on."""
-    borders = np.cumsum(views.lengths)[:-1]
-    parts = zip(np.split(views.index.numpy(), borders), np.split(labels, borders), strict=True)
-    return [(slice(k, k + 1), index, rows[None]) for k, (index, rows) in enumerate(parts, start=first)]
+def by_trigger(lengths: Sequence[int], index: Ints, labels: Floats) -> list[Slice]:
+    """Each trigger's rows, ``lengths`` of them: which tokens they are, [rows], and [rows, argument labels]."""
+    borders = np.cumsum(lengths)[:-1]
+    parts = zip(np.split(index, borders), np.split(labels, borders), strict=True)
+    return [(slice(k, k + 1), tokens, rows[None]) for k, (tokens, rows) in enumerate(parts) if k < len(lengths)]
 
 
 def special_ids(config: EventConfig) -> tuple[int, int]:

@@ -108,12 +108,17 @@ class Extractor:
     def finish(
         self,
         segmented: Segmented,
-        vectors: Sequence[Tensor],
+        vectors: list[Tensor],
         types: frozenset[EventType] | None = None,
         min_confidence: float | None = None,
     ) -> Extraction:
-        """Decode, link and normalise one article, given the vectors of its windows in order."""
-        return self.conclude(segmented, self.heads(segmented, vectors), types, min_confidence)
+        """Decode, link and normalise one article, given the vectors of its windows in order.
+
+        The list is emptied on the way: of a long article they take more memory than all else.
+        """
+        heads = self.heads(segmented, vectors)
+        vectors.clear()
+        return self.conclude(segmented, heads, types, min_confidence)
 
     def conclude(
         self, segmented: Segmented, heads: Heads, types: frozenset[EventType] | None, min_confidence: float | None

@@ -281,14 +281,20 @@ class EventModel(nn.Module):
         """Means of the triggers' rows as `read` gives them, [triggers, hidden], to [triggers, statuses]."""
         return self.status(triggers)  # type: ignore[no-any-return]
 
-    def link_logits(self, left: Tensor, right: Tensor, features: Tensor) -> Tensor:
-        """Whether two triggers name one event: vectors [pairs, hidden], features [pairs, link.FEATURES]; [pairs]."""
-        a, b = self.event_side(left), self.event_side(right)
+    def link_logits(self, triggers: Tensor, left: Tensor, right: Tensor, features: Tensor) -> Tensor:
+        """Whether two triggers name one event, [pairs].
+
+        ``triggers``: vectors, [triggers, hidden]; ``left``, ``right``: which of them, [pairs]; ``features``:
+        [pairs, link.FEATURES].
+        """
+        sides = self.event_side(triggers)
+        a, b = sides[left], sides[right]
         return self.same_event(torch.cat([a * b, (a - b).abs(), features], dim=-1)).squeeze(-1)  # type: ignore[no-any-return]
 
-    def name_logits(self, left: Tensor, right: Tensor, features: Tensor) -> Tensor:
-        """Whether two mentions name one participant: vectors [pairs, hidden], features [pairs, names.FEATURES]."""
-        a, b = self.name_side(left), self.name_side(right)
+    def name_logits(self, mentions: Tensor, left: Tensor, right: Tensor, features: Tensor) -> Tensor:
+        """Whether two mentions name one participant, as `link_logits`, with features [pairs, names.FEATURES]."""
+        sides = self.name_side(mentions)
+        a, b = sides[left], sides[right]
         return self.same_name(torch.cat([a * b, (a - b).abs(), features], dim=-1)).squeeze(-1)  # type: ignore[no-any-return]
 
 

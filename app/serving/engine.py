@@ -143,7 +143,7 @@ class Engine:
     def _finish(
         self,
         segmented: Any,
-        vectors: Sequence[Any],
+        vectors: list[Any],
         types: frozenset[EventType] | None,
         min_confidence: float | None,
         render: Callable[[Extraction], T],

@@ -53,8 +53,11 @@ class Extractor(Protocol):
     def finish(
         self,
         segmented: Any,
-        vectors: Sequence[Any],
+        vectors: list[Any],
         types: frozenset[EventType] | None,
         min_confidence: float | None,
     ) -> Extraction:
-        """The events, from the vectors of all windows in their order; called from several threads at once."""
+        """The events, from the vectors of all windows in their order; called from several threads at once.
+
+        The list of vectors may be emptied.
+        """
