@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 ARENAS = 2
 MMAP_BYTES = 4 * 1024 * 1024
+TRIM_BYTES = 64 * 1024 * 1024  # of the heap's end that are kept: to have them back costs as much as working on them
 
 
 def return_freed_memory() -> bool:
@@ -17,4 +18,5 @@ def return_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_M_ARENA_MAX, ARENAS) and mallopt(_M_MMAP_THRESHOLD, MMAP_BYTES))
+    chosen = ((_M_ARENA_MAX, ARENAS), (_M_MMAP_THRESHOLD, MMAP_BYTES), (_M_TRIM_THRESHOLD, TRIM_BYTES))
+    return all(mallopt(*option) for option in chosen)
