@@ -254,9 +254,9 @@ def argument_logits(model: EventModel, read: Tensor, views: Views, types: Ints) 
 
 def by_trigger(lengths: Sequence[int], index: Ints, labels: Floats) -> list[Slice]:
     """Each trigger's rows, ``lengths`` of them: which tokens they are, [rows], and [rows, argument labels]."""
-    borders = np.cumsum(lengths)[:-1]
-    parts = zip(np.split(index, borders), np.split(labels, borders), strict=True)
-    return [(slice(k, k + 1), tokens, rows[None]) for k, (tokens, rows) in enumerate(parts) if k < len(lengths)]
+    ends = np.cumsum(lengths, dtype=np.int64)
+    parts = zip(np.split(index, ends)[:-1], np.split(labels, ends)[:-1], strict=True)  # nothing is behind the last end
+    return [(slice(k, k + 1), tokens, rows[None]) for k, (tokens, rows) in enumerate(parts)]
 
 
 def special_ids(config: EventConfig) -> tuple[int, int]:

@@ -75,8 +75,9 @@ class Admission:
         Raises RefusedError where the bound is reached, and where others would hold the request up for longer than
         ``within_s``.
         """
+        total = sum(costs)
         most = math.inf if len(costs) == 1 else max([self._most_of_one, *costs])
-        if not self._has_room(int(min(sum(costs), most))) or self._held_up_s(sum(costs)) > within_s:
+        if not self._has_room(int(min(total, most))) or self._held_up_s(total) > within_s:
             raise self.refusal()
         return self._issue(costs, most)
 
