@@ -173,7 +173,7 @@ def _direction(scene: _Scene, *, near: bool = False) -> int:
     if scene.status == "proposed":  # money is proposed at the time told; a meeting is proposed for it
         return -1 if (money or scene.event_type is None) and tense(left, right) < 0 else 1
     if scene.status == "ongoing":
-        return 1 if _UP_TO.search(left) else -1
+        return 1 if _UP_TO.search(left) or _FROM_UP_TO.match(scene.context, scene.start) else -1
     if money:
         return -1
     if near:
@@ -182,6 +182,7 @@ def _direction(scene: _Scene, *, near: bool = False) -> int:
 
 
 _UP_TO = re.compile(r"\b(?:until|till|through|to|by)\s*$", re.IGNORECASE)
+_FROM_UP_TO = re.compile(r"(?:until|till|through|up to|by)\b", re.IGNORECASE)
 
 
 def _choose(candidates: list[date], anchor: date, direction: int) -> date:
