@@ -18,7 +18,7 @@ from app.api.middleware import RequestContext
 from app.serving.cpus import available_cpus, number_type
 from app.serving.keys import Keys
 from app.serving.logs import configure_logging
-from app.serving.memory import return_freed_memory
+from app.serving.memory import tune_malloc
 from app.serving.protocols import Extractor, Observe
 from app.serving.server import LAST_ANSWERS_S, ProblemProtocol, Server
 from app.serving.service import Load, Service
@@ -39,10 +39,10 @@ def load_extractor(settings: Settings, observe: Observe) -> Extractor:
         from app.extraction.encode import Dtype, UnfitNumberTypeError
         from app.extraction.extractor import Extractor as ModelExtractor
 
-        torch.set_num_threads(1)  # the extractor's lanes are the parallelism
-
         def load(dtype: Dtype) -> ModelExtractor:
-            return ModelExtractor.load(settings.model_folder, dtype, observe, settings.threads or available_cpus())
+            loaded = ModelExtractor.load(settings.model_folder, dtype, observe, settings.encoder_threads)
+            torch.set_num_threads(1)  # from here on its threads are the parallelism
+            return loaded
 
         if settings.dtype != "auto":
             return load(settings.dtype)
@@ -114,7 +114,7 @@ def create_server(app: FastAPI, settings: Settings) -> Server:
 def serve(settings: Settings, load: Load = load_extractor) -> int:
     """Serves until SIGTERM or SIGINT; the exit status: 0 after a drain, 1 where the model or the address failed."""
     configure_logging(settings.log_level)
-    return_freed_memory()
+    tune_malloc()
     logger.info(
         "starting",
         extra={

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.serving.cpus import available_cpus
 from app.serving.keys import read_keys
 
 VERSION = "0.1.0"
@@ -46,13 +47,20 @@ class Settings(BaseSettings):
     )
     threads: Annotated[int, Ge(0)] = Field(
         0,
-        description="Threads of the encoder, a window each; 0 takes the cores of this process by affinity and cgroup.",
+        description="Threads of the encoder; 0 takes the cores of this process by affinity and cgroup.",
     )
-    batch_tokens: Count = Field(4096, description="Most tokens that the encoder takes from the queue at a time.")
+    batch_tokens: Count = Field(
+        512,
+        description="Most tokens that a thread of the encoder takes from the queue at a time; one window, if longer.",
+    )
     max_queued_tokens: Count = Field(
         524_288,
         description="Tokens of accepted, unanswered articles beyond which new work gets 429; of a batch, those of the "
         "articles under way. Their vectors take up to 4 kB a token.",
+    )
+    max_wait_s: Seconds = Field(
+        20.0,
+        description="Seconds, by the speed of late, for which others may hold up new work; beyond them it gets 429.",
     )
     max_body_bytes: Count = Field(
         8 * 1024 * 1024, description="Most bytes of a request's body, and of one NDJSON line; more gets 413."
@@ -78,6 +86,11 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     build_revision: str = Field("unknown", description="Revision of the source, told by `/version` and the metrics.")
+
+    @property
+    def encoder_threads(self) -> int:
+        """How many they are, once the cores are known."""
+        return self.threads or available_cpus()
 
     @property
     def model_folder(self) -> Path:

@@ -192,6 +192,8 @@ def _parser() -> argparse.ArgumentParser:
                         "those of corpus/ and those that EVENTS_BENCH_ARTICLES names, with colons between")  # fmt: skip
     parser.add_argument("--model", type=Path, help="folder of the model; the one that the settings name by default")
     parser.add_argument("--seconds", type=float, help=f"length of each stretch of load (default {Size.seconds:g})")
+    parser.add_argument("--requests", type=int, help="of short articles, over which the memory is watched (default "
+                        f"{Size.requests:,})")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="little of everything: does it run?")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", help="folder for what comes out")
     parser.add_argument("--spacy-python", type=Path, default=ROOT / "build" / "bench" / "spacy-venv" / "bin" / "python",
@@ -208,6 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     size = QUICK if options.quick else Size()
     if options.seconds:
         size = replace(size, seconds=options.seconds)
+    if options.requests:
+        size = replace(size, requests=options.requests)
     model = options.model or Settings().model_folder
     try:
         found = run(files, model, size, options.spacy_python, options.out)

@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ import torch
 from app.api.schemas import ArticleRequest
 from app.extraction.segment import Window
 from app.main import load_extractor
-from app.serving.cpus import available_cpus, number_type
+from app.serving.cpus import number_type
 from app.settings import Settings
 from bench.processes import answer_lines
+
+PASS_TOKENS = 4096  # so many that no thread is often without a window at the end of a pass
 
 
 def batches(windows: Sequence[Window], batch_tokens: int) -> Iterator[list[Window]]:
@@ -41,6 +44,11 @@ def main() -> None:
     """Answers ``throughput`` (tokens a second, for some seconds) and ``lone`` (seconds for each article's windows)."""
     settings = Settings()
     extractor = load_extractor(settings, lambda stage, seconds: None)
+    threads = ThreadPoolExecutor(settings.encoder_threads)
+
+    def encode(windows: Sequence[Window]) -> None:
+        for _ in threads.map(lambda window: extractor.encode([window]), windows):
+            pass
 
     def windows_of(path: str) -> list[list[Window]]:
         lines = Path(path).read_bytes().splitlines()
@@ -48,7 +56,7 @@ def main() -> None:
         return [list(extractor.segment(article).windows) for article in articles]
 
     articles = windows_of(sys.argv[1])
-    passes = list(batches([w for windows in articles for w in windows], settings.batch_tokens))
+    passes = list(batches([w for windows in articles for w in windows], PASS_TOKENS))
     random.Random(0).shuffle(passes)  # or a short run would see the short windows alone
     turn = 0
 
@@ -58,7 +66,7 @@ def main() -> None:
         while (now := time.perf_counter()) - started < seconds:
             batch = passes[turn % len(passes)]
             turn += 1
-            extractor.encode(batch)
+            encode(batch)
             tokens += sum(w.tokens for w in batch)
         return {"tokens_per_s": tokens / (now - started)}
 
@@ -67,7 +75,7 @@ def main() -> None:
         for windows in windows_of(path):
             for _ in range(repeats):
                 started = time.perf_counter()
-                extractor.encode(windows)
+                encode(windows)
                 times.append(time.perf_counter() - started)
         return {"p50_ms": 1000 * statistics.median(times)}
 
@@ -80,7 +88,7 @@ def main() -> None:
             "tokens": [sum(w.tokens for w in windows) for windows in articles],
             "windows": [[w.tokens for w in windows] for windows in articles],
             "dtype": number_type() if settings.dtype == "auto" else settings.dtype,
-            "threads": settings.threads or available_cpus(),
+            "threads": settings.encoder_threads,
             "torch": torch.__version__,
             "model": f"{extractor.info.name} {extractor.info.version}",
         },

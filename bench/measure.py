@@ -18,13 +18,15 @@ LENGTHS = (20_000, 50_000, 100_000, 200_000)  # characters
 LONE = 3_000
 SHORT = 1_500
 WARM_UP_S = 2.0
+ALONE_S = 3600.0  # by then each article must have been answered once, ...
+FLAT_S = 3600.0  # ... and after that the look at the memory ends
 
 
 @dataclass(frozen=True)
 class Phase:
     """One stretch of load. Latencies in milliseconds; None where there is nothing to count.
 
-    ``encoder_share``: of the wall time, in which the encoder ran; ``stage_ms``: a stage's time for each article;
+    ``encoder_cores``: how many of its threads ran at a time, ``stage_ms``: a stage's time for each article;
     ``server_cores`` and ``generator_cores``: processor seconds a second. ``lag_p99``: how late requests were sent.
     """
 
@@ -47,7 +49,7 @@ class Phase:
     server_cores: float
     generator_cores: float
     lag_p99: float | None
-    encoder_share: float | None
+    encoder_cores: float | None
     stage_ms: dict[str, float]
 
 
@@ -113,14 +115,14 @@ def summarise(
         server_cores=round((after.cpu_s - before.cpu_s) / seconds, 3),
         generator_cores=round(outcome.cpu_seconds / seconds, 3),
         lag_p99=percentile(outcome.lags, 99),
-        encoder_share=round(spent["encode"] / seconds, 3) if "encode" in spent else None,
+        encoder_cores=round(spent["encode"] / seconds, 3) if "encode" in spent else None,
         stage_ms={stage: round(1000 * s / articles, 3) for stage, s in spent.items()} if articles > 0 else {},
     )
 
 
 def alone(server: Server, bodies: Path, answers: Path, count: int) -> None:
     """Writes the answer to each article as it is given with nothing beside it."""
-    outcome = generate(Plan(server.port, bodies, count=count, seconds=600, keep=answers))
+    outcome = generate(Plan(server.port, bodies, count=count, seconds=ALONE_S, keep=answers))
     if len(outcome.done) != count:
         raise ProcessError(f"{count - len(outcome.done)} of {count} articles were not answered: {outcome.failed}")
 
@@ -204,7 +206,7 @@ class Flatness:
 
 def flatness(server: Server, short: Bodies, requests: int, answers: Path) -> Flatness:
     """So many short articles, 16 at a time."""
-    plan = Plan(server.port, short.file, concurrency=16, count=requests, seconds=1800, answers=answers)
+    plan = Plan(server.port, short.file, concurrency=16, count=requests, seconds=FLAT_S, answers=answers)
     outcome = generate(plan)
     figures = _watched("flatness", server, plan, outcome, short.tokens)
     samples = [(u.at - outcome.started, u.rss_mb) for u in server.usage]

@@ -25,6 +25,7 @@ START_S = 180.0  # by then a process must be ready
 STOP_S = 15.0
 ANSWER_S = 600.0  # a peer's time for one answer
 SAMPLE_S = 0.5
+POLL_S = 0.05  # between looks at whether a server is ready; each of them holds its start up a little
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
 _STAGE = re.compile(r'^events_stage_seconds_(sum|count)\{stage="(\w+)"\} (\S+)$', re.MULTILINE)
@@ -86,7 +87,7 @@ class Server:
             try:
                 self.get("/readyz")
             except OSError:
-                time.sleep(0.01)
+                time.sleep(POLL_S)
             else:
                 self.ready_s = time.monotonic() - started
                 self.usage.append(self.sample())

@@ -53,7 +53,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """The application, without a socket."""
     extractor = extractor or FakeExtractor()
-    app = create_app(Settings(**settings), extractor.load)
+    app = create_app(Settings(**{"threads": 1} | settings), extractor.load)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -99,7 +99,7 @@ class Served(Running):
 def served(extractor: FakeExtractor | None = None, **settings: Any) -> Iterator[Served]:
     """The application behind uvicorn, until the block ends or the server drains."""
     extractor = extractor or FakeExtractor()
-    options = Settings(port=0, **settings)
+    options = Settings(port=0, **{"threads": 1} | settings)
     app = create_app(options, extractor.load)
     server = create_server(app, options)
     thread = threading.Thread(target=server.run)

@@ -63,7 +63,9 @@ class FakeExtractor:
         self.entered = threading.Semaphore(0)
         self.passes: list[list[FakeWindow]] = []
         self.observe: Observe = lambda stage, seconds: None
-        self._encoding = threading.Lock()
+        self.most_abreast = 0  # passes at one time
+        self._abreast = 0
+        self._counting = threading.Lock()
 
     def load(self, settings: Settings, observe: Observe) -> FakeExtractor:
         self.loading.wait()
@@ -79,9 +81,11 @@ class FakeExtractor:
         return FakeSegmented(article, tuple(FakeWindow(tuple(words[at : at + self.window])) for at in cut))
 
     def encode(self, windows: Sequence[FakeWindow]) -> list[list[str]]:
-        assert self._encoding.acquire(blocking=False), "two passes at one time"
-        try:
+        with self._counting:
+            self._abreast += 1
+            self.most_abreast = max(self.most_abreast, self._abreast)
             self.passes.append(list(windows))
+        try:
             self.entered.release()
             self.gate.wait()
             for window in windows:
@@ -90,7 +94,8 @@ class FakeExtractor:
             self.observe("encode", 0.002)
             return [list(window.words) for window in windows]
         finally:
-            self._encoding.release()
+            with self._counting:
+                self._abreast -= 1
 
     def finish(
         self,

@@ -65,7 +65,7 @@ class Reader:
         known = {}
         for i, document in documents.items():
             segmented = extractor.segment(as_article(document))
-            vectors = stitch(segmented, extractor.encode(segmented.windows))
+            vectors = stitch(segmented, extractor.encode_abreast(segmented.windows))
             known[i] = segmented, _KnownHeads(model, segmented, vectors, lanes)
         return cls(extractor, documents, known)
 

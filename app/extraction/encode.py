@@ -35,7 +35,6 @@ from app.extraction.values import STATUSES
 Dtype = Literal["float32", "bfloat16", "int8"]
 
 REACH = 128  # tokens to each side of a trigger in which its arguments are sought
-_AT_ONCE = 4  # triggers re-read in one go by a core; bounds the memory
 _PAIRS_AT_ONCE = 8192  # of triggers or mentions, likewise
 _TOKENS_AT_ONCE = 8192  # of a long article seen by the triggers' head in one go, for the same reason
 _PROBE = 16  # rows of the products that are compared when a model is loaded, ...
@@ -109,20 +108,14 @@ def pack(windows: Sequence[Window]) -> tuple[Tensor, Tensor, Tensor, list[int]]:
     return ids, shapes, gaps, [w.tokens for w in windows]
 
 
-def encode(model: EventModel, windows: Sequence[Window], lanes: Executor) -> list[Tensor]:
-    """A float32 tensor [tokens, hidden] for each window, with a window to a core.
+@torch.inference_mode()
+def encode(model: EventModel, windows: Sequence[Window]) -> list[Tensor]:
+    """A float32 tensor [tokens, hidden] for each window, one after the other.
 
-    Each window is a product of its own. So no core waits for another in the middle of one, nothing is padded, and a
-    window's vectors are the same bits whatever else is asked for: a matrix product may sum in another order when it
-    has more rows.
+    Each window is a product of its own. So nothing is padded, and a window's vectors are the same bits whatever else is
+    asked for: a matrix product may sum in another order when it has more rows.
     """
-
-    @torch.inference_mode()
-    def one(window: Window) -> Tensor:
-        vectors: Tensor = model(*pack([window])).float()
-        return vectors
-
-    return list(lanes.map(one, windows))
+    return [model(*pack([window])).float() for window in windows]
 
 
 def stitch(segmented: Segmented, vectors: Sequence[Tensor]) -> Tensor:
@@ -168,16 +161,16 @@ class Heads:
         statuses = np.empty((len(spans), len(STATUSES)), np.float32)
 
         @torch.inference_mode()
-        def some(first: int) -> None:
-            part = slice(first, first + _AT_ONCE)
-            rows = slice(ends[first] - lengths[first], ends[part][-1])
-            views = look_around(spans[part], types[part], self._sentences, self._title)
+        def one(trigger: int) -> None:
+            this = slice(trigger, trigger + 1)
+            rows = slice(ends[trigger] - lengths[trigger], ends[trigger])
+            views = look_around(spans[this], types[this], self._sentences, self._title)
             read = read_views(self._model, self._tokens, views)
             index[rows] = views.index.numpy()
-            labels[rows] = _numpy(argument_logits(self._model, read, views, types[part]).softmax(-1))
-            statuses[part] = _numpy(self._model.status_logits(span_means(read, views.triggers)).softmax(-1))
+            labels[rows] = _numpy(argument_logits(self._model, read, views, types[this]).softmax(-1))
+            statuses[this] = _numpy(self._model.status_logits(span_means(read, views.triggers)).softmax(-1))
 
-        for _ in self._lanes.map(some, range(0, len(spans), _AT_ONCE)):
+        for _ in self._lanes.map(one, range(len(spans))):
             pass
         return by_trigger(lengths.tolist(), index, labels), statuses
 

@@ -40,12 +40,19 @@ class ModelInfo:
     version: str
 
 
+def _info(model: EventModel) -> ModelInfo:
+    return ModelInfo(model.config.model_name, model.config.model_version)
+
+
 def _ignore(stage: str, seconds: float) -> None:
     """The observer where nobody looks."""
 
 
 class Extractor:
-    """The pipeline with its model. Only `encode` is heavy; call it from one thread, the rest from any."""
+    """The pipeline with its model; every method may be called from several threads at once.
+
+    ``lanes``: threads that share the work on one article where it falls apart.
+    """
 
     def __init__(
         self,
@@ -73,11 +80,11 @@ class Extractor:
         observe: Callable[[str, float], None] = _ignore,
         lanes: int = 1,
     ) -> Extractor:
-        """Reads the model in ``model_dir``; OSError or ValueError where it is missing or broken.
-
-        ``lanes``: threads of the encoder, each of which works alone on a window.
-        """
-        return cls.from_parts(encode.load(model_dir, dtype), load_tokenizer(model_dir), observe, lanes)
+        """Reads the model in ``model_dir``; OSError or ValueError where it is missing or broken."""
+        with ThreadPoolExecutor(1) as beside:
+            gazetteer = beside.submit(Gazetteer.load)  # as slow as the weights, and not in the same code
+            model, tokenizer = encode.load(model_dir, dtype), load_tokenizer(model_dir)
+            return cls(model, tokenizer, gazetteer.result(), _info(model), observe, lanes)
 
     @classmethod
     def from_parts(
@@ -88,8 +95,7 @@ class Extractor:
         lanes: int = 1,
     ) -> Extractor:
         """Around a model in memory, as training has it."""
-        info = ModelInfo(model.config.model_name, model.config.model_version)
-        return cls(model, tokenizer, Gazetteer.load(), info, observe, lanes)
+        return cls(model, tokenizer, Gazetteer.load(), _info(model), observe, lanes)
 
     def segment(self, article: Article) -> Segmented:
         """Tokens and windows."""
@@ -97,9 +103,13 @@ class Extractor:
             return segment(article, self._tokenizer, self._special)
 
     def encode(self, windows: Sequence[Window]) -> list[Tensor]:
-        """One pass of the encoder over the windows of any articles."""
+        """The vectors of windows of any articles, computed in this thread."""
         with self._timed("encode"):
-            return encode.encode(self._model, windows, self._lanes)
+            return encode.encode(self._model, windows)
+
+    def encode_abreast(self, windows: Sequence[Window]) -> list[Tensor]:
+        """As `encode`, with a window to a lane."""
+        return [vectors for [vectors] in self._lanes.map(lambda window: self.encode([window]), windows)]
 
     def heads(self, segmented: Segmented, vectors: Sequence[Tensor]) -> Heads:
         """What the model says of one article, given the vectors of its windows in order."""
@@ -129,6 +139,9 @@ class Extractor:
         floor = max(FLOOR, min(least, thresholds["trigger"]))
         with self._timed("decode"):
             triggers = find_triggers(heads.triggers(), segmented, floor, ALL_TYPES if types is None else types)
+            # Weak triggers only join stronger ones of their type: without any, they need not be read.
+            sure = {t.type for t in triggers if t.score >= least}
+            triggers = [t for t in triggers if t.type in sure]
             if len(triggers) > MAX_TRIGGERS:
                 last = sorted((t.score for t in triggers), reverse=True)[MAX_TRIGGERS - 1]
                 triggers = [t for t in triggers if t.score >= last][:MAX_TRIGGERS]
@@ -176,7 +189,7 @@ class Extractor:
     ) -> Extraction:
         """All stages for one article."""
         segmented = self.segment(article)
-        return self.finish(segmented, self.encode(segmented.windows), types, min_confidence)
+        return self.finish(segmented, self.encode_abreast(segmented.windows), types, min_confidence)
 
     def _participants(
         self, arguments: list[Argument], heads: Heads, segmented: Segmented, threshold: float

@@ -106,9 +106,9 @@ class Linear(nn.Linear):
         """To 8-bit integers; the input and what comes out stay float32."""
         weight = self.weight.detach()
         scales = (weight.abs().amax(dim=1) / 127).clamp(min=1e-12)
-        integers = (weight / scales[:, None]).round().to(torch.int8)
-        laid_out = torch.ops.onednn.qlinear_prepack(integers, [_PACKED_ROWS, self.in_features])
-        self.quantised = laid_out, scales, integers.sum(dim=1) * scales
+        levels = (weight / scales[:, None]).round_()
+        laid_out = torch.ops.onednn.qlinear_prepack(levels.to(torch.int8), [_PACKED_ROWS, self.in_features])
+        self.quantised = laid_out, scales, levels.sum(dim=1) * scales
         self.weight = None  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:

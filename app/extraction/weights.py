@@ -52,10 +52,12 @@ def read(folder: Path, number_type: Callable[[str], torch.dtype] = lambda name: 
             with safe_open(path, "pt") as stored:
                 names = set(stored.keys())
                 for name in sorted(n for n in names if not n.endswith(_SCALE)):
-                    tensor = stored.get_tensor(name).float()
+                    tensor = stored.get_tensor(name)
                     if name + _SCALE in names:
-                        tensor *= stored.get_tensor(name + _SCALE)[:, None]
-                    state[name] = tensor.to(number_type(name), copy=True)  # or the file would stay in memory
+                        scale = stored.get_tensor(name + _SCALE)[:, None]
+                        state[name] = tensor.float().mul_(scale).to(number_type(name))
+                    else:
+                        state[name] = tensor.to(number_type(name), copy=True)  # or the file would stay in memory
         except SafetensorError as error:
             raise ValueError(
                 f"the weights in the model folder {folder.name} are broken: {path.name}: {error}"

@@ -55,12 +55,22 @@ class Admission:
     """A bound on the tokens of accepted, unanswered articles, and the speed at which they are answered.
 
     ``most_of_one``: tokens that a request of many articles has under way at a time, or its longest article. What it has
-    beyond that waits for itself alone and keeps nobody out.
+    beyond that waits for itself alone and keeps nobody out. ``most_wait_s``: for which others may hold one up;
+    ``turn_tokens``: that the encoder takes of a request at a time.
     """
 
-    def __init__(self, limit: int, most_of_one: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: int,
+        most_of_one: int,
+        most_wait_s: float = math.inf,
+        turn_tokens: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limit = limit
         self._most_of_one = most_of_one
+        self._most_wait_s = most_wait_s
+        self._turn_tokens = turn_tokens
         self._clock = clock
         self._requests: set[_Request] = set()
         self._mark = 0.0  # busy time is measured up to here
@@ -73,10 +83,11 @@ class Admission:
         """A ticket for each estimate of a request, for all or none; what exceeds the bound by itself gets in alone.
 
         Raises RefusedError where the bound is reached, and where others would hold the request up for longer than
-        ``within_s``.
+        ``within_s`` or the longest wait.
         """
         total = sum(costs)
         most = math.inf if len(costs) == 1 else max([self._most_of_one, *costs])
+        within_s = min(within_s, self._most_wait_s)
         if not self._has_room(int(min(total, most))) or self._held_up_s(total) > within_s:
             raise self.refusal()
         return self._issue(costs, most)
@@ -137,9 +148,10 @@ class Admission:
     def _held_up_s(self, cost: int) -> float:
         """Seconds that the encoder spends on other requests before it is done with one of this cost.
 
-        It takes from all requests in turn, so each of them goes first with as much as this one brings.
+        It takes from all requests in turn, so each of them goes first with as much as this one brings, at least a turn.
         """
-        return sum(min(request.tokens, cost) for request in self._requests) / self.tokens_per_s
+        ahead = max(cost, self._turn_tokens)
+        return sum(min(request.tokens, ahead) for request in self._requests) / self.tokens_per_s
 
     def _issue(self, costs: Sequence[int], most: float) -> list[Ticket]:
         request = _Request(self, most)

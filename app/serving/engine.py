@@ -1,7 +1,8 @@
-"""The engine: small threads that segment and finish, and the one thread that encodes.
+"""The engine: small threads that segment and finish, and a thread to each core that encodes.
 
-The event loop hands an article in and gets a result back; between them the article's windows share the encoder's
-passes with those of every other request.
+The event loop hands an article in and gets a result back; between them its windows take turns with those of every
+other request. A thread of the encoder that is through with a pass takes the next windows at once: no core waits for
+another, and a new article for no longer than one pass.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.extraction.values import Article, EventType, Extraction
 from app.serving.errors import DeadlineExceededError, ExtractionFailedError
+from app.serving.memory import give_back
 from app.serving.protocols import Extractor, Segmented
 from app.serving.queue import Job, Piece, WindowQueue
 
@@ -31,12 +33,13 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CLOSE_TIMEOUT_S = 10.0
+GIVE_BACK_TOKENS = 32_768  # seconds of a thread's work, after which it gives memory back: what lies free would add up
 
 
 class Engine:
     """Runs one extractor for all requests.
 
-    ``on_batch`` is told the windows and tokens of every pass, from the encoder's thread, and ``on_wait`` the seconds
+    ``on_batch`` is told the windows and tokens of every pass, from the encoder's threads, and ``on_wait`` the seconds
     that each article waited for its first.
     """
 
@@ -45,6 +48,7 @@ class Engine:
         extractor: Extractor,
         *,
         batch_tokens: int,
+        encoder_threads: int,
         pool_threads: int,
         on_batch: Callable[[int, int], None],
         on_wait: Callable[[float], None],
@@ -57,8 +61,13 @@ class Engine:
         self._tracing = tracing
         self.queue = WindowQueue()
         self._pool = ThreadPoolExecutor(pool_threads, thread_name_prefix="articles")
-        self._encoder = threading.Thread(target=self._encode_forever, name="encoder", daemon=True)
-        self._encoder.start()
+        self._settling = threading.Lock()
+        self._encoders = [
+            threading.Thread(target=self._encode_forever, name=f"encoder-{number}", daemon=True)
+            for number in range(encoder_threads)
+        ]
+        for encoder in self._encoders:
+            encoder.start()
 
     async def extract(
         self,
@@ -103,7 +112,8 @@ class Engine:
     def close(self) -> None:
         """Stops the threads; call it when no request is left."""
         self.queue.close()
-        self._encoder.join(CLOSE_TIMEOUT_S)
+        for encoder in self._encoders:
+            encoder.join(CLOSE_TIMEOUT_S)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _encode(self, segmented: Segmented, source: Hashable, deadline: float) -> list[Any]:
@@ -151,8 +161,14 @@ class Engine:
         return render(self._extractor.finish(segmented, vectors, types, min_confidence))
 
     def _encode_forever(self) -> None:
+        worked = 0  # tokens
         while (pieces := self.queue.take(self._batch_tokens)) is not None:
-            self._on_batch(len(pieces), sum(piece.window.tokens for piece in pieces))
+            tokens = sum(piece.window.tokens for piece in pieces)
+            worked += tokens
+            if worked >= GIVE_BACK_TOKENS:
+                give_back()
+                worked = 0
+            self._on_batch(len(pieces), tokens)
             try:
                 self._encode_pieces(pieces)
             except Exception:
@@ -176,9 +192,11 @@ class Engine:
                 job.passes.append(span)
         for piece, vector in zip(pieces, vectors, strict=True):
             job = piece.job
-            job.vectors[piece.index] = vector
-            job.missing -= 1
-            if job.missing == 0:
+            with self._settling:
+                job.vectors[piece.index] = vector
+                job.missing -= 1
+                whole = job.missing == 0
+            if whole:
                 job.done(job.vectors)
 
     def _traced(self, pieces: Sequence[Piece]) -> AbstractContextManager[SpanContext | None]:

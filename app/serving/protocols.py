@@ -48,7 +48,7 @@ class Extractor(Protocol):
         """A :class:`Segmented`; called from several threads at once."""
 
     def encode(self, windows: Sequence[Any]) -> Sequence[Any]:
-        """The token vectors of each window, in one pass of the encoder; never called twice at a time."""
+        """The token vectors of each window, computed in this thread; called from several threads at once."""
 
     def finish(
         self,

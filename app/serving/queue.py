@@ -20,8 +20,8 @@ class Job:
     """One article's way through the encoder.
 
     ``source`` is the request it came with, ``deadline`` a time of ``time.monotonic``. ``vectors`` and ``missing``
-    belong to the encoder's thread, as do ``passes``, the spans of those it had a part in, where ``span`` is traced;
-    ``turn``, ``waiting`` and ``taken``, when its first window was, to the queue.
+    belong to the encoder's threads, as do ``passes``, the spans of those it had a part in, where ``span`` is traced;
+    ``next``, the window to be taken, ``waiting`` and ``taken``, when the first one was, to the queue.
     """
 
     windows: Sequence[Window]
@@ -33,7 +33,7 @@ class Job:
     passes: list[SpanContext] = field(default_factory=list)
     vectors: list[Any] = field(init=False)
     missing: int = field(init=False)
-    turn: int = 0
+    next: int = 0
     waiting: bool = False
     taken: float | None = None
 
@@ -54,14 +54,20 @@ class Piece:
         return self.job.windows[self.index]
 
 
-class WindowQueue:
-    """Windows in turn: one of each request, and within a request one of each of its articles. Safe across threads.
+TURN_TOKENS = 1024  # more than most articles have, so that those are through in one turn
 
-    So a long article or a large batch waits for itself, not others for it.
+
+class WindowQueue:
+    """Windows by turns: some of each request, and within a request of each of its articles. Safe across threads.
+
+    A turn is over after ``turn_tokens`` (deficit round robin, Shreedhar 1995, without the deficit). So a long article
+    or a large batch waits for itself, not others for it, and short articles are finished in the order they came in.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turn_tokens: int = TURN_TOKENS) -> None:
         self._changed = threading.Condition()
+        self._turn_tokens = turn_tokens
+        self._spent = 0  # of the turn of the first source
         self._jobs: dict[Hashable, deque[Job]] = {}
         self._sources: deque[Hashable] = deque()
         self._closed = False
@@ -78,7 +84,7 @@ class WindowQueue:
             job.waiting = True
             self.tokens += sum(window.tokens for window in job.windows)
             self.windows += len(job.windows)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def drop(self, job: Job) -> None:
         """Takes back what still waits of a job; nothing happens where none does."""
@@ -101,7 +107,7 @@ class WindowQueue:
                     return pieces
 
     def close(self) -> None:
-        """Wakes the encoder's thread for the last time; what waits stays undone."""
+        """Wakes the encoder's threads for the last time; what waits stays undone."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -117,29 +123,36 @@ class WindowQueue:
             if job.deadline <= now:
                 self._remove(job)
                 continue
-            tokens = job.windows[job.turn].tokens
+            tokens = job.windows[job.next].tokens
             if pieces and tokens > room:
                 break
-            if job.turn == 0:
+            if job.next == 0:
                 job.taken = now
-            pieces.append(Piece(job, job.turn))
+            pieces.append(Piece(job, job.next))
             room -= tokens
             self.tokens -= tokens
             self.windows -= 1
-            job.turn += 1
-            jobs.rotate(-1)
-            self._sources.rotate(-1)
-            if job.turn == len(job.windows):
+            job.next += 1
+            self._spent += tokens
+            over = self._spent >= self._turn_tokens
+            if job.next == len(job.windows):
                 self._remove(job)
+            elif over:
+                jobs.rotate(-1)
+            if over and self._sources and self._sources[0] == source:
+                self._sources.rotate(-1)
+                self._spent = 0
         return pieces
 
     def _remove(self, job: Job) -> None:
         job.waiting = False
-        left = job.windows[job.turn :]
+        left = job.windows[job.next :]
         self.tokens -= sum(window.tokens for window in left)
         self.windows -= len(left)
         jobs = self._jobs[job.source]
         jobs.remove(job)
         if not jobs:
             del self._jobs[job.source]
+            if self._sources[0] == job.source:
+                self._spent = 0
             self._sources.remove(job.source)

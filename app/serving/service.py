@@ -18,8 +18,10 @@ from app.serving.engine import Engine
 from app.serving.errors import DeadlineExceededError, ExtractionFailedError, RefusedError
 from app.serving.lifecycle import Lifecycle
 from app.serving.logs import current_request
+from app.serving.memory import settle
 from app.serving.metrics import Metrics
 from app.serving.protocols import Extractor, ModelInfo, Observe
+from app.serving.queue import TURN_TOKENS
 from app.serving.weights import weights_sha256
 from app.settings import VERSION, Settings
 
@@ -33,15 +35,20 @@ T = TypeVar("T")
 Load = Callable[[Settings, Observe], Extractor]
 """Reads the model; slow, called in a thread, raises where the model is missing or broken."""
 
+FIRST = Article(  # the first that the model reads takes longer and says nothing of the speed
+    "The ministers of Norland and Sudland met in Port Vale on Monday. Norland pledged 20 million euros for ferries.",
+    title="Norland and Sudland meet",
+)
 WARM_UP = Article(  # about as much in it as in news, for it is the first measure of the speed
-    "The ministers of Norland and Sudland met in Port Vale on Monday. Norland pledged 20 million euros for ferries.\n\n"
+    FIRST.text
+    + "\n\n"
     + "The strait between the two shores is narrow and stormy, and few ships can cross it before the ice has gone. Old "
     "people on both sides remember that mail once came by sledge, and that a letter took longer to arrive than a sack "
     "of flour. Nobody has counted how many of the harbour's gulls stay for the winter.\n\n" * 4,
-    title="Norland and Sudland meet",
+    title=FIRST.title,
 )
 RETRY_BUFFERS_S = 1
-STREAM_BATCHES = 4  # passes that one request may keep waiting at the encoder: enough that it never runs dry
+STREAM_PASSES = 16  # that one request may keep waiting at each thread of the encoder: enough that none runs dry
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,9 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
-        self.admission = Admission(settings.max_queued_tokens, self.most_tokens_under_way)
+        self.admission = Admission(
+            settings.max_queued_tokens, self.most_tokens_under_way, settings.max_wait_s, TURN_TOKENS
+        )
         self.model: ModelInfo | None = None
         self.weights_sha256: str | None = None
         self.tracing = _tracing(settings)
@@ -77,27 +86,27 @@ class Service:
     @property
     def most_tokens_under_way(self) -> int:
         """Of one request that brings many articles."""
-        return STREAM_BATCHES * self.settings.batch_tokens
+        passes = STREAM_PASSES * self.settings.encoder_threads
+        return min(passes * self.settings.batch_tokens, self.settings.max_queued_tokens // 4)
 
     async def start(self) -> None:
         """Loads the model, warms it up, then is ready; a model that cannot be loaded is logged and told by readyz."""
         try:
-            extractor, self.weights_sha256 = await asyncio.gather(
-                _in_daemon_thread(lambda: self._load(self.settings, self._observe)),
-                _in_daemon_thread(lambda: weights_sha256(self.settings.model_folder)),
-            )
+            extractor = await _in_daemon_thread(self._load_model)
             self._engine = Engine(
                 extractor,
                 batch_tokens=self.settings.batch_tokens,
+                encoder_threads=self.settings.encoder_threads,
                 pool_threads=max(2, min(4, available_cpus() // 2)),
                 on_batch=self.metrics.observe_batch,
                 on_wait=self.metrics.queue_wait.observe,
                 tracing=self.tracing,
             )
             started = time.monotonic()
-            for _ in range(2):  # the first pass allocates, the second measures
-                [ticket] = self.admission.admit([Query(WARM_UP).cost])
-                await self._run(Query(WARM_UP), ticket, source=self, deadline=float("inf"), render=lambda _: None)
+            for article in (FIRST, WARM_UP):
+                query = Query(article)
+                [ticket] = self.admission.admit([query.cost])
+                await self._run(query, ticket, source=self, deadline=float("inf"), render=lambda _: None)
         except Exception as error:
             cause = error.__cause__ if isinstance(error, ExtractionFailedError) and error.__cause__ else error
             # The message is about the model, not about an article, and the operator needs it.
@@ -117,6 +126,12 @@ class Service:
         )
         self.lifecycle.ready()
 
+    def _load_model(self) -> Extractor:
+        extractor = self._load(self.settings, self._observe)
+        self.weights_sha256 = weights_sha256(self.settings.model_folder)  # known from the load, which checks it
+        settle()
+        return extractor
+
     def stop(self) -> None:
         """Ends the engine's threads."""
         if self._engine is not None:
@@ -135,7 +150,8 @@ class Service:
     def admitted(self, queries: Sequence[Query], deadline: float) -> Iterator[list[Ticket]]:
         """Tickets for all of a request's articles; RefusedError, with nothing started, where they do not fit.
 
-        They do not fit either where, by the speed of late, the deadline would pass while others are worked on.
+        They do not fit either where, by the speed of late, the deadline or the longest wait would pass while others are
+        worked on.
         """
         with self._counting_refusals():
             tickets = self.admission.admit([query.cost for query in queries], deadline - time.monotonic())

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 from pathlib import Path
 
-
-def file_sha256(path: Path) -> str:
-    """As ``sha256sum`` tells it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+from app.extraction.checksums import sha256
 
 
-@cache
 def weights_sha256(model_dir: Path) -> str | None:
     """The hash of a model's weights: of the one file, or of what ``sha256sum`` prints of the shards, in order of name.
 
     None where there are none.
     """
-    sums = {path.relative_to(model_dir).as_posix(): file_sha256(path) for path in model_dir.rglob("*.safetensors")}
+    sums = {path.relative_to(model_dir).as_posix(): sha256(path) for path in model_dir.rglob("*.safetensors")}
     if len(sums) == 1:
         return next(iter(sums.values()))
     listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))

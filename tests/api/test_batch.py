@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from conftest import Running, problem_of, running
+from conftest import Running, problem_of, running, wait_for
 
 from app.api.incoming import body_lines
 from app.api.schemas import BatchAnswer
@@ -110,7 +110,7 @@ async def test_deadline_leaves_what_was_ready(service: Running) -> None:
 async def test_batch_is_admitted_whole_or_not_at_all() -> None:
     async with running(max_queued_tokens=100) as service:
         service.extractor.gate.clear()
-        first = asyncio.create_task(service.extract("one"))
+        first = asyncio.create_task(service.extract("word " * 45))
         await asyncio.to_thread(service.extractor.entered.acquire)
         refused = await post_batch(service, {"text": "word " * 40}, {"text": "word " * 60})
         problem_of(refused, 429)
@@ -130,7 +130,7 @@ async def test_a_large_batch_keeps_nobody_out() -> None:
         await asyncio.to_thread(service.extractor.entered.acquire)
         singles = [asyncio.create_task(service.extract("Rossi met")) for _ in range(5)]
         for _ in range(1000):
-            if service.service.admission.tokens >= 32 + 5:
+            if service.service.admission.tokens >= 100 // 4 + 5:
                 break
             await asyncio.sleep(0.01)
         service.extractor.gate.set()
@@ -138,6 +138,21 @@ async def test_a_large_batch_keeps_nobody_out() -> None:
         assert not batch.done()
         assert all("events" in result for result in (await batch).json()["results"])
         assert service.service.admission.tokens == 0
+
+
+async def test_nobody_is_let_in_to_wait_for_longer_than_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(max_wait_s=2.5) as service:
+        service.extractor.gate.clear()
+        first = asyncio.create_task(service.extract("word " * 1500))
+        await asyncio.to_thread(service.extractor.entered.acquire)
+        monkeypatch.setattr(Admission, "tokens_per_s", 500.0)
+        second = asyncio.create_task(service.extract("word " * 600))  # a turn of 1,024 tokens goes before it
+        await asyncio.to_thread(wait_for, lambda: service.service.admission.tokens == 2100)
+        refused = await service.extract("word " * 600)
+        problem_of(refused, 429)
+        assert refused.headers["retry-after"] == "5"
+        service.extractor.gate.set()
+        assert [(await each).status_code for each in (first, second)] == [200, 200]
 
 
 async def test_who_could_not_be_answered_in_time_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

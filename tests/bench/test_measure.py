@@ -30,7 +30,7 @@ def test_figures_of_a_phase() -> None:
     assert (found.p50, found.refusal_p99, found.lag_p99) == (200.0, 4.0, 1.0)
     assert (found.answered, found.refused, found.failed, found.wrong, found.lost) == (3, 1, 3, 2, 1)
     assert (found.server_cores, found.generator_cores, found.rss_mb) == (1.5, 0.05, 99.0)
-    assert found.encoder_share == 0.5
+    assert found.encoder_cores == 0.5
     assert found.stage_ms == {"segment": 20.0, "encode": 100.0, "link": 40.0}
     assert (found.concurrency, found.rate) == (4, None)
 
@@ -39,7 +39,7 @@ def test_figures_where_nothing_came_back() -> None:
     nothing = outcome(done=[], latencies=[], refusals=[], failed={}, lags=[])
     usage = Usage(100, 90, 5.0, {}, {})
     found = summarise("x", Plan(1, Path("b"), rate=3.0), nothing, [], usage, usage, 90.0)
-    assert (found.articles_per_s, found.p50, found.refusal_p99, found.encoder_share) == (0.0, None, None, None)
+    assert (found.articles_per_s, found.p50, found.refusal_p99, found.encoder_cores) == (0.0, None, None, None)
     assert (found.concurrency, found.rate, found.stage_ms) == (None, 3.0, {})
 
 

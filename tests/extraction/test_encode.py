@@ -59,12 +59,14 @@ def test_a_window_is_the_same_bits_alone_and_in_any_mix(dtype: Dtype, size: str)
         model = EventModel(small_config(hidden_size=384, num_heads=12, intermediate_size=1536, num_layers=1))
         model.train(False)
     in_dtype(model, dtype)
-    alone = [encode.encode(model, [w], LANES)[0] for w in every]
+    alone = [encode.encode(model, [w])[0] for w in every]
     assert all(v.dtype == torch.float32 and len(v) == w.tokens for v, w in zip(alone, every, strict=True))
     order = np.random.default_rng(3)
     for many in (2, 3, 5, len(every)):
         chosen = order.permutation(len(every))[:many]
-        for k, vectors in zip(chosen, encode.encode(model, [every[k] for k in chosen], LANES), strict=True):
+        for k, vectors in zip(chosen, encode.encode(model, [every[k] for k in chosen]), strict=True):
+            assert torch.equal(vectors, alone[k])
+        for k, [vectors] in zip(chosen, LANES.map(lambda k: encode.encode(model, [every[k]]), chosen), strict=True):
             assert torch.equal(vectors, alone[k])
 
 
@@ -79,7 +81,7 @@ def test_the_model_is_loaded_in_the_number_type_asked_for(dtype: Dtype, tmp_path
         assert {m.quantised is not None for m in loaded.modules() if isinstance(m, Linear)} == {dtype == "int8"}
     assert loaded.event_side.weight.dtype == torch.float32
     window = cut(TEXTS[4]).windows[0]
-    found, wanted = encode.encode(loaded, [window], LANES)[0], encode.encode(model, [window], LANES)[0]
+    found, wanted = encode.encode(loaded, [window])[0], encode.encode(model, [window])[0]
     assert found.dtype == torch.float32
     if dtype == "float32":
         assert torch.equal(found, wanted)

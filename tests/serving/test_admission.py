@@ -69,7 +69,7 @@ def test_of_many_articles_only_those_under_way_count() -> None:
 
 def test_who_would_wait_beyond_the_deadline_is_refused_at_once() -> None:
     clock = Clock()
-    admission = Admission(100_000, 1000, clock)
+    admission = Admission(100_000, 1000, clock=clock)
     [ticket] = admission.admit([100])
     clock.now += 1
     ticket.close(answered=True)  # 100 a second
@@ -85,6 +85,21 @@ def test_who_would_wait_beyond_the_deadline_is_refused_at_once() -> None:
         admission.admit([10], within_s=0.3)
 
 
+def test_nobody_is_let_in_to_wait_for_longer_than_the_longest_wait() -> None:
+    clock = Clock()
+    admission = Admission(100_000, 1000, most_wait_s=5.0, turn_tokens=200, clock=clock)
+    [ticket] = admission.admit([100])
+    clock.now += 1
+    ticket.close(answered=True)  # 100 a second
+    for _ in range(5):
+        admission.admit([100])
+    [last] = admission.admit([100])
+    with pytest.raises(RefusedError):
+        admission.admit([10])  # six go before it, for a turn is longer than they are
+    last.close()
+    admission.admit([10])
+
+
 def test_counted_tokens_take_the_estimates_place() -> None:
     admission = Admission(100, 100)
     [ticket] = admission.admit([10])
@@ -97,7 +112,7 @@ def test_counted_tokens_take_the_estimates_place() -> None:
 
 def test_retry_after_is_what_waits_at_the_measured_speed() -> None:
     clock = Clock()
-    admission = Admission(1000, 1000, clock)
+    admission = Admission(1000, 1000, clock=clock)
     assert admission.tokens_per_s == ASSUMED_TOKENS_PER_S
     clock.now += 500  # idle time says nothing of the speed
     first, second = admission.admit([400, 101])
@@ -117,7 +132,7 @@ def test_retry_after_is_what_waits_at_the_measured_speed() -> None:
 
 def test_speed_of_late_counts_more() -> None:
     clock = Clock()
-    admission = Admission(10_000, 10_000, clock)
+    admission = Admission(10_000, 10_000, clock=clock)
     for tokens, times in ((100, 100), (1000, 60)):
         for _ in range(times):
             [ticket] = admission.admit([tokens])

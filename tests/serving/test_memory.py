@@ -9,8 +9,8 @@ import pytest
 
 CODE = """
 import sys, threading, numpy
-from app.serving.memory import return_freed_memory
-if sys.argv[1] == "tuned" and not return_freed_memory():
+from app.serving.memory import tune_malloc
+if sys.argv[1] == "tuned" and not tune_malloc():
     sys.exit(3)
 def work():
     kept = []

@@ -26,7 +26,7 @@ def taken(pieces: list[Piece] | None, **names: Job) -> list[str]:
 
 
 def test_requests_take_turns_then_their_articles() -> None:
-    queue = WindowQueue()
+    queue = WindowQueue(turn_tokens=1)
     long, a, b, lone = job("one", *[10] * 5), job("two", 10, 10), job("two", 10, 10), job("three", 10)
     for each in (long, a, b, lone):
         queue.put(each)
@@ -36,17 +36,38 @@ def test_requests_take_turns_then_their_articles() -> None:
     assert (queue.tokens, queue.windows) == (0, 0)
 
 
-def test_a_newcomer_is_in_the_next_pass() -> None:
-    queue = WindowQueue()
+def test_a_turn_is_long_enough_for_a_short_article() -> None:
+    queue = WindowQueue(turn_tokens=25)
+    long, a, b, lone = job("one", *[10] * 7), job("two", 10, 10), job("two", 10, 10), job("three", 10)
+    for each in (long, a, b, lone):
+        queue.put(each)
+    order = taken(queue.take(1000), long=long, a=a, b=b, lone=lone)
+    assert order[:3] == ["long0", "long1", "long2"]
+    assert order[3:6] == ["a0", "a1", "b0"]
+    assert order[6:] == ["lone0", "long3", "long4", "long5", "b1", "long6"]
+
+
+def test_a_turn_that_was_dropped_is_not_the_next_ones() -> None:
+    queue = WindowQueue(turn_tokens=25)
+    dropped, kept, last = job("one", 10, 10, 10), job("two", *[10] * 4), job("three", 10)
+    for each in (dropped, kept, last):
+        queue.put(each)
+    assert taken(queue.take(20), dropped=dropped) == ["dropped0", "dropped1"]
+    queue.drop(dropped)
+    assert taken(queue.take(99), kept=kept, last=last) == ["kept0", "kept1", "kept2", "last0", "kept3"]
+
+
+def test_a_newcomer_waits_for_a_turn_at_most() -> None:
+    queue = WindowQueue(turn_tokens=30)
     long, lone = job(1, *[10] * 50), job(2, 10)
     queue.put(long)
     assert taken(queue.take(20), long=long) == ["long0", "long1"]
     queue.put(lone)
-    assert "lone0" in taken(queue.take(20), long=long, lone=lone)
+    assert taken(queue.take(20), long=long, lone=lone) == ["long2", "lone0"]
 
 
 def test_a_pass_keeps_to_its_budget_but_is_never_empty() -> None:
-    queue = WindowQueue()
+    queue = WindowQueue(turn_tokens=1)
     first, second = job(1, 30, 30), job(2, 50)
     queue.put(first)
     queue.put(second)
