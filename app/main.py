@@ -18,7 +18,7 @@ from app.api.middleware import RequestContext
 from app.serving.cpus import available_cpus, number_type
 from app.serving.keys import Keys
 from app.serving.logs import configure_logging
-from app.serving.memory import tune_malloc
+from app.serving.memory import settle, tune_malloc
 from app.serving.protocols import Extractor, Observe
 from app.serving.server import LAST_ANSWERS_S, ProblemProtocol, Server
 from app.serving.service import Load, Service
@@ -42,6 +42,7 @@ def load_extractor(settings: Settings, observe: Observe) -> Extractor:
         def load(dtype: Dtype) -> ModelExtractor:
             loaded = ModelExtractor.load(settings.model_folder, dtype, observe, settings.encoder_threads)
             torch.set_num_threads(1)  # from here on its threads are the parallelism
+            settle()
             return loaded
 
         if settings.dtype != "auto":

@@ -35,7 +35,8 @@ class Plan:
     ``bodies``: a file with one JSON body a line. ``answers``: a file with the answers to them, one a line, to compare
     with; ``keep``: where to write the answers instead, empty where there is none.
     With a ``rate`` (requests a second) arrivals are Poisson and nobody waits for an answer (open loop); without, each
-    of ``concurrency`` callers sends its next request when it has its answer (closed loop). It ends after ``seconds``
+    of ``concurrency`` callers sends its next request when it has its answer (closed loop), or, where it was refused,
+    as long after that as ``Retry-After`` says. It ends after ``seconds``
     or ``count`` requests. Requests of the first ``warm_up_s`` are sent and not counted; with ``fill`` counting begins
     once the queue is full: at the first refusal.
     """
@@ -102,36 +103,48 @@ class _Connections:
         self._port = port
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body; raises OSError and EOFError where the connection ends first."""
+    async def ask(self, request: bytes) -> Answer:
+        """The answer; raises OSError and EOFError where the connection ends first."""
         while self._idle and (self._idle[-1][0].at_eof() or self._idle[-1][1].is_closing()):
             self._idle.pop()[1].close()
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(HOST, self._port)
         keep = False
         try:
             writer.write(request)
-            status, body, keep = await read_answer(reader)
+            answer = await read_answer(reader)
+            keep = answer.keep
         finally:
             if keep:
                 self._idle.append((reader, writer))
             else:
                 writer.close()
-        return status, body
+        return answer
 
     def close(self) -> None:
         for _, writer in self._idle:
             writer.close()
 
 
-async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
-    """Status, body, and whether the connection stays open; ValueError for an answer without a length."""
+@dataclass(frozen=True)
+class Answer:
+    """``keep``: the connection stays open; ``retry_after_s``: 0 where the answer does not tell."""
+
+    status: int
+    body: bytes
+    keep: bool = True
+    retry_after_s: float = 0.0
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """Reads an answer; ValueError where it has no length."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     status, *lines = head[:-4].split(b"\r\n")
     headers = dict(line.split(b": ", 1) for line in lines)
     if b"content-length" not in headers:
         raise ValueError("the answer tells no length")
     body = await reader.readexactly(int(headers[b"content-length"]))
-    return int(status.split(b" ", 2)[1]), body, headers.get(b"connection") != b"close"
+    retry_after_s = float(headers.get(b"retry-after", b"0"))
+    return Answer(int(status.split(b" ", 2)[1]), body, headers.get(b"connection") != b"close", retry_after_s)
 
 
 def request_bytes(path: str, body: bytes) -> bytes:
@@ -150,28 +163,30 @@ async def run(plan: Plan) -> Outcome:
     connections = _Connections(plan.port)
     full = asyncio.Event()
 
-    async def send(index: int, due: float) -> None:
+    async def send(index: int, due: float) -> float:
+        """The seconds after which its caller may come back."""
         lag = time.monotonic() - due
         try:
             async with asyncio.timeout(PATIENCE_S):
-                status, body = await connections.ask(requests[index])
+                answer = await connections.ask(requests[index])
         except (OSError, EOFError, TimeoutError):
-            status, body = LOST, b""
+            answer = Answer(LOST, b"")
             await asyncio.sleep(LOST_S)
         now = time.monotonic()
+        status = answer.status
         if status in (429, 503):
             full.set()
         if status == 200:
             # Wrong is wrong, also where nothing is counted.
-            tally.wrong += expected is not None and body != expected[index]
+            tally.wrong += expected is not None and answer.body != expected[index]
             if plan.keep:
-                kept[index] = body
+                kept[index] = answer.body
             if tally.begun and tally.begun <= now <= tally.until:
                 tally.done.append(index)
         elif status == LOST:
             tally.lost += 1
         if not (tally.begun and tally.begun <= due <= tally.until):
-            return
+            return answer.retry_after_s
         tally.lags.append(lag)
         if status == 200:
             tally.latencies.append(now - due)
@@ -179,6 +194,7 @@ async def run(plan: Plan) -> Outcome:
             tally.refusals.append(now - due)
         elif status != LOST:
             tally.failed[status] = tally.failed.get(status, 0) + 1
+        return answer.retry_after_s
 
     order = itertools.islice(itertools.cycle(range(len(requests))), plan.count)
     stop = asyncio.Event()
@@ -213,7 +229,7 @@ async def run(plan: Plan) -> Outcome:
     )
 
 
-Send = Callable[[int, float], Coroutine[Any, Any, None]]
+Send = Callable[[int, float], Coroutine[Any, Any, float]]
 
 
 async def _callers(plan: Plan, order: Iterator[int], send: Send, stop: asyncio.Event) -> None:
@@ -223,11 +239,15 @@ async def _callers(plan: Plan, order: Iterator[int], send: Send, stop: asyncio.E
         for index in order:  # shared by all callers
             if stop.is_set():
                 return
-            await send(index, time.monotonic())
+            retry_after_s = await send(index, time.monotonic())
+            if retry_after_s:
+                await asyncio.wait([stopped], timeout=retry_after_s)
 
+    stopped = asyncio.create_task(stop.wait())
     async with asyncio.TaskGroup() as group:
         for _ in range(plan.concurrency):
             group.create_task(caller())
+    stopped.cancel()
 
 
 async def _arrivals(rate: float, order: Iterator[int], send: Send, stop: asyncio.Event) -> None:

@@ -28,6 +28,7 @@ from app.extraction.values import EVENT_TYPES, STATUSES
 CONFIG = "config.json"
 TRANSFORMER = ("encoder.", "reader.")  # how the names of the weights of the transformer layers begin
 _PACKED_ROWS = 384  # of the products that packed weights are laid out for; about those of a window
+_ROWS = 16  # products of 8-bit integers have a multiple of so many
 _LEVELS = 127  # above the least that a quantised input can take
 DISTANCES = 27  # signed logarithmic buckets of the distance in tokens
 SENTENCES = 9  # signed distance in sentences, clipped
@@ -124,12 +125,14 @@ class Linear(nn.Linear):
         """``scales``: of the weight's rows, [outputs]; ``sums``: what the map makes of ones, [outputs]."""
         low = x.amin(dim=-1, keepdim=True)
         step = ((x.amax(dim=-1, keepdim=True) - low) / _LEVELS).clamp(min=1e-12)
-        levels = (x - low).div_(step).add_(0.5).to(torch.uint8)
+        # oneDNN compiles and keeps code for each number of rows it meets: a few numbers are enough.
+        levels = torch.empty(-(-len(x) // _ROWS) * _ROWS, self.in_features, dtype=torch.uint8)
+        levels[: len(x)] = (x - low).div_(step).add_(0.5)
         zeros = torch.zeros(self.out_features, dtype=torch.int32)
         product = torch.ops.onednn.qlinear_pointwise(
             levels, 1.0, 0, weight, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return product.mul_(step).addcmul_(low, sums).add_(self.bias)  # type: ignore[no-any-return]
+        return product[: len(x)].mul_(step).addcmul_(low, sums).add_(self.bias)  # type: ignore[no-any-return]
 
 
 class Layer(nn.Module):

@@ -112,8 +112,9 @@ class Engine:
     def close(self) -> None:
         """Stops the threads; call it when no request is left."""
         self.queue.close()
+        end = time.monotonic() + CLOSE_TIMEOUT_S
         for encoder in self._encoders:
-            encoder.join(CLOSE_TIMEOUT_S)
+            encoder.join(max(0.0, end - time.monotonic()))
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _encode(self, segmented: Segmented, source: Hashable, deadline: float) -> list[Any]:

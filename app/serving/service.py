@@ -18,7 +18,6 @@ from app.serving.engine import Engine
 from app.serving.errors import DeadlineExceededError, ExtractionFailedError, RefusedError
 from app.serving.lifecycle import Lifecycle
 from app.serving.logs import current_request
-from app.serving.memory import settle
 from app.serving.metrics import Metrics
 from app.serving.protocols import Extractor, ModelInfo, Observe
 from app.serving.queue import TURN_TOKENS
@@ -129,7 +128,6 @@ class Service:
     def _load_model(self) -> Extractor:
         extractor = self._load(self.settings, self._observe)
         self.weights_sha256 = weights_sha256(self.settings.model_folder)  # known from the load, which checks it
-        settle()
         return extractor
 
     def stop(self) -> None:

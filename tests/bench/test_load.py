@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import Served, served, wait_for
 
-from bench.load import Plan, generate, read_answer, run
+from bench.load import Answer, Plan, generate, read_answer, run
 from bench.processes import free_port
 
 ARTICLES = ["Ann met Bob in Oslo.", "Nobody came.", "Carla met Dan, then Eve met Finn."]
@@ -128,10 +128,19 @@ def test_a_process_of_its_own_tells_the_same(server: Served, bodies: Path) -> No
 
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
 def test_read_answer(connection: str) -> None:
-    async def read() -> tuple[int, bytes, bool]:
+    async def read() -> Answer:
         reader = asyncio.StreamReader()
-        reader.feed_data(f"HTTP/1.1 429 Too Many\r\nContent-Length: 5\r\nConnection: {connection}\r\n\r\n".encode())
-        reader.feed_data(b"a\r\n\r\nHTTP/1.1 200 OK")
+        reader.feed_data(f"HTTP/1.1 429 Too Many\r\nContent-Length: 5\r\nConnection: {connection}\r\n".encode())
+        reader.feed_data(b"Retry-After: 7\r\n\r\na\r\n\r\nHTTP/1.1 200 OK")
         return await read_answer(reader)
 
-    assert asyncio.run(read()) == (429, b"a\r\n\r\n", connection == "keep-alive")
+    assert asyncio.run(read()) == Answer(429, b"a\r\n\r\n", keep=connection == "keep-alive", retry_after_s=7.0)
+
+
+def test_a_refused_caller_comes_back_when_it_was_told_to(bodies: Path) -> None:
+    with served(max_queued_tokens=1) as server:
+        server.extractor.gate.clear()
+        threading.Timer(2.5, server.extractor.gate.set).start()
+        outcome = asyncio.run(run(Plan(server.port, bodies, concurrency=5, seconds=1.5)))
+    # One is let in and held up, the others are refused and told 1 s: at 0 s, and once more.
+    assert len(outcome.refusals) == 8
