@@ -152,7 +152,7 @@ def _extract_here(query: Query) -> tuple[Extraction, ModelInfo]:
     except Exception as error:  # whatever a broken folder makes the libraries raise
         raise CommandError(f"the model in {settings.model_folder} cannot be loaded: {error}", FAILED) from None
     segmented = extractor.segment(query.article)
-    vectors = [vector for window in segmented.windows for vector in extractor.encode([window])]
+    vectors = list(extractor.encode(segmented.windows))
     return extractor.finish(segmented, vectors, query.types, query.min_confidence), extractor.info
 
 

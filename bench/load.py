@@ -36,9 +36,8 @@ class Plan:
     with; ``keep``: where to write the answers instead, empty where there is none.
     With a ``rate`` (requests a second) arrivals are Poisson and nobody waits for an answer (open loop); without, each
     of ``concurrency`` callers sends its next request when it has its answer (closed loop), or, where it was refused,
-    as long after that as ``Retry-After`` says. It ends after ``seconds``
-    or ``count`` requests. Requests of the first ``warm_up_s`` are sent and not counted; with ``fill`` counting begins
-    once the queue is full: at the first refusal.
+    as long after that as ``Retry-After`` says. It ends after ``seconds`` or ``count`` requests. Requests of the first
+    ``warm_up_s`` are sent and not counted; with ``fill`` counting begins once the queue is full: at the first refusal.
     """
 
     port: int

@@ -48,7 +48,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Size:
+class Bounds:
     """The bounds that differ between the models; ``spacy`` and ``deberta``: of the ratios to these peers, or none."""
 
     spacy: float | None
@@ -57,9 +57,9 @@ class Size:
     ready_s: float
 
 
-SIZES = {
-    "base": Size(spacy=None, deberta=7, memory_mb=1100, ready_s=6),
-    "small": Size(spacy=2.5, deberta=25, memory_mb=700, ready_s=4),
+BOUNDS = {
+    "base": Bounds(spacy=None, deberta=7, memory_mb=1100, ready_s=6),
+    "small": Bounds(spacy=2.5, deberta=25, memory_mb=700, ready_s=4),
 }
 
 
@@ -91,15 +91,15 @@ def targets(report: Report) -> list[Target]:
     def share(a: float | None, b: float | None) -> float | None:
         return a / b if a is not None and b else None
 
-    size = SIZES["base" if "base" in report.setup["model"] else "small"]
+    bounds = BOUNDS["base" if "base" in report.setup["model"] else "small"]
     lone, near, over, beside = report.lone, report.open[-2], report.open[-1], report.beside
     # In tokens, for in so short a time one more long article makes fewer articles.
     held = share(over.tokens_per_s, max(phase.tokens_per_s for phase in report.closed))
     first, last = report.long[0], report.long[-1]
     spacy = [
         Target("throughput / (c) spaCy en_core_web_md, two processes",
-               ratio(lambda r: share(r.service.articles_per_s, r.spacy_articles_per_s)), size.spacy, True)
-    ] if size.spacy is not None else []  # fmt: skip
+               ratio(lambda r: share(r.service.articles_per_s, r.spacy_articles_per_s)), bounds.spacy, True)
+    ] if bounds.spacy is not None else []  # fmt: skip
     return [
         Target("throughput / (a) the encoder alone, perfectly batched",
                ratio(lambda r: share(r.service.tokens_per_s, r.encoder_tokens_per_s)), 0.75, True),
@@ -107,7 +107,7 @@ def targets(report: Report) -> list[Target]:
                ratio(lambda r: share(r.service.articles_per_s, r.naive.articles_per_s)), 5, True),
         *spacy,
         Target("throughput / (d) DeBERTa-v3-base's encoder",
-               ratio(lambda r: share(r.service.tokens_per_s, r.deberta_tokens_per_s)), size.deberta, True),
+               ratio(lambda r: share(r.service.tokens_per_s, r.deberta_tokens_per_s)), bounds.deberta, True),
         Target("lone article, p50 / the encoder's own time", share(lone.p50, lone.encoder_p50), 1.6, False),
         Target("p99 at 0.9x / p50 of one caller", share(near.p99, report.closed[0].p50), 10, False),
         Target("p99 of refusals at 2x", over.refusal_p99, 50, False, "ms"),
@@ -116,10 +116,10 @@ def targets(report: Report) -> list[Target]:
                share(beside.beside.p99, beside.normal.p99), 5, False),
         Target(f"time for a character of {last.characters:,} / of {first.characters:,}",
                share(last.seconds / last.characters, first.seconds / first.characters), 1.25, False),
-        Target("most memory", report.peak_rss_mb, size.memory_mb, False, "MB"),
+        Target("most memory", report.peak_rss_mb, bounds.memory_mb, False, "MB"),
         Target(f"memory after {report.flatness.phase.answered:,} requests / before",
                share(report.flatness.last_mb, report.flatness.first_mb), 1.05, False),
-        Target("slowest start to ready", max(report.ready_s), size.ready_s, False, "s"),
+        Target("slowest start to ready", max(report.ready_s), bounds.ready_s, False, "s"),
         Target("wrong answers", sum(phase.wrong for phase in report.phases), 0, False),
         Target("lost requests", sum(phase.lost for phase in report.phases), 0, False),
     ]  # fmt: skip

@@ -35,7 +35,7 @@ from app.extraction.values import STATUSES
 Dtype = Literal["float32", "bfloat16", "int8"]
 
 REACH = 128  # tokens to each side of a trigger in which its arguments are sought
-_PAIRS_AT_ONCE = 8192  # of triggers or mentions, likewise
+_PAIRS_AT_ONCE = 8192  # of triggers or mentions compared in one go; bounds the memory
 _TOKENS_AT_ONCE = 8192  # of a long article seen by the triggers' head in one go, for the same reason
 _PROBE = 16  # rows of the products that are compared when a model is loaded, ...
 _TOLERANCE = 0.05  # ... and how far they may be off; rounding makes 0.02 at most
