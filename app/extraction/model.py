@@ -126,13 +126,13 @@ class Linear(nn.Linear):
         low = x.amin(dim=-1, keepdim=True)
         step = ((x.amax(dim=-1, keepdim=True) - low) / _LEVELS).clamp(min=1e-12)
         # oneDNN compiles and keeps code for each number of rows it meets: a few numbers are enough.
-        levels = torch.empty(-(-len(x) // _ROWS) * _ROWS, self.in_features, dtype=torch.uint8)
-        levels[: len(x)] = (x - low).div_(step).add_(0.5)
+        levels = torch.empty(-(-len(x) // _ROWS) * _ROWS, self.in_features, dtype=torch.int8)
+        levels[: len(x)] = (x - low).div_(step).add_(0.5)  # torch takes four times as long to unsigned integers
         zeros = torch.zeros(self.out_features, dtype=torch.int32)
         product = torch.ops.onednn.qlinear_pointwise(
-            levels, 1.0, 0, weight, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
-        )
-        return product[: len(x)].mul_(step).addcmul_(low, sums).add_(self.bias)  # type: ignore[no-any-return]
+            levels.view(torch.uint8), 1.0, 0, weight, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )[: len(x)]
+        return torch.addcmul(self.bias, product, step, out=product).addcmul_(low, sums)  # type: ignore[no-any-return]
 
 
 class Layer(nn.Module):

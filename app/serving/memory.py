@@ -7,7 +7,7 @@ import gc
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 ARENAS = 2
-MMAP_BYTES = 4 * 1024 * 1024
+MMAP_BYTES = 8 * 1024 * 1024  # more than any tensor of a window: fresh pages take as long as the work on them
 TRIM_BYTES = 64 * 1024 * 1024  # of the heap's end that are kept: to have them back costs as much as working on them
 
 
