@@ -87,6 +87,8 @@ def load(model_dir: Path, dtype: Dtype) -> EventModel:
 def _lay_out(linear: Linear, dtype: Dtype) -> None:
     """Lays a linear map out for the processor, and compares its products before and after."""
     probe = torch.randn(_PROBE, linear.in_features, generator=torch.Generator().manual_seed(0))
+    if linear.after_gelu:
+        probe = nn.functional.gelu(probe)
     weight, bias = linear.weight.float(), linear.bias.float()
     if dtype == "int8":
         linear.quantise()

@@ -29,7 +29,7 @@ CONFIG = "config.json"
 TRANSFORMER = ("encoder.", "reader.")  # how the names of the weights of the transformer layers begin
 _PACKED_ROWS = 384  # of the products that packed weights are laid out for; about those of a window
 _ROWS = 16  # products of 8-bit integers have a multiple of so many
-_LEVELS = 127  # above the least that a quantised input can take
+_LEVELS, _GELU_LEVELS = 127, 255  # above the least that a quantised input can take; that one from a GELU can
 DISTANCES = 27  # signed logarithmic buckets of the distance in tokens
 SENTENCES = 9  # signed distance in sentences, clipped
 
@@ -89,12 +89,14 @@ class Linear(nn.Linear):
     - `pack`, in bfloat16: the same sums in four fifths of the time.
     - `quantise`, to 8-bit integers (Dettmers 2022, LLM.int8): each row of the weight has a scale, each row of the input
       a scale and an offset. The input has 128 levels, half of what fits, so that two products fit into the 16-bit sums
-      of processors that know no wider ones; so the sums are exact.
+      of processors that know no wider ones; so the sums are exact. What comes from a GELU (``after_gelu``) is mostly
+      near its least, where coarse levels hurt and two products are small: it has 256.
     """
 
-    def __init__(self, inputs: int, outputs: int, gelu: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, gelu: bool = False, after_gelu: bool = False) -> None:
         super().__init__(inputs, outputs)
         self.gelu = gelu
+        self.after_gelu = after_gelu
         self.packed: Tensor | None = None
         self.quantised: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -124,13 +126,14 @@ class Linear(nn.Linear):
     def _product(self, x: Tensor, weight: Tensor, scales: Tensor, sums: Tensor) -> Tensor:
         """``scales``: of the weight's rows, [outputs]; ``sums``: what the map makes of ones, [outputs]."""
         low = x.amin(dim=-1, keepdim=True)
-        step = ((x.amax(dim=-1, keepdim=True) - low) / _LEVELS).clamp(min=1e-12)
+        above = _GELU_LEVELS if self.after_gelu else _LEVELS
+        step = ((x.amax(dim=-1, keepdim=True) - low) / above).clamp(min=1e-12)
         # oneDNN compiles and keeps code for each number of rows it meets: a few numbers are enough.
-        levels = torch.empty(-(-len(x) // _ROWS) * _ROWS, self.in_features, dtype=torch.int8)
-        levels[: len(x)] = (x - low).div_(step).add_(0.5)  # torch takes four times as long to unsigned integers
+        levels = torch.empty(-(-len(x) // _ROWS) * _ROWS, self.in_features, dtype=torch.uint8)
+        levels[: len(x)] = (x - low).div_(step).add_(0.5).to(torch.int16)  # from floats it takes four times as long
         zeros = torch.zeros(self.out_features, dtype=torch.int32)
         product = torch.ops.onednn.qlinear_pointwise(
-            levels.view(torch.uint8), 1.0, 0, weight, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+            levels, 1.0, 0, weight, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )[: len(x)]
         return torch.addcmul(self.bias, product, step, out=product).addcmul_(low, sums)  # type: ignore[no-any-return]
 
@@ -147,7 +150,7 @@ class Layer(nn.Module):
         self.out = Linear(size, size)
         self.norm1 = nn.LayerNorm(size, eps=config.layer_norm_eps)
         self.up = Linear(size, config.intermediate_size, gelu=True)
-        self.down = Linear(config.intermediate_size, size)
+        self.down = Linear(config.intermediate_size, size, after_gelu=True)
         self.norm2 = nn.LayerNorm(size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor, lengths: Sequence[int], bias: Tensor | None) -> Tensor:
