@@ -135,7 +135,7 @@ class Linear(nn.Linear):
         product = torch.ops.onednn.qlinear_pointwise(
             levels, 1.0, 0, weight, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )[: len(x)]
-        return torch.addcmul(self.bias, product, step, out=product).addcmul_(low, sums)  # type: ignore[no-any-return]
+        return torch.addcmul(self.bias, product, step, out=product).addcmul_(low, sums)
 
 
 class Layer(nn.Module):
