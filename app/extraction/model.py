@@ -90,7 +90,8 @@ class Linear(nn.Linear):
     - `quantise`, to 8-bit integers (Dettmers 2022, LLM.int8): each row of the weight has a scale, each row of the input
       a scale and an offset. The input has 128 levels, half of what fits, so that two products fit into the 16-bit sums
       of processors that know no wider ones; so the sums are exact. What comes from a GELU (``after_gelu``) is mostly
-      near its least, where coarse levels hurt and two products are small: it has 256.
+      near its least, where coarse levels hurt: it has 256, and such a processor cuts off the rare sum of two products
+      whose inputs and weights are all large.
     """
 
     def __init__(self, inputs: int, outputs: int, gelu: bool = False, after_gelu: bool = False) -> None:
