@@ -19,6 +19,8 @@ EXTRA_DEV =
 TEXTS =
 OUTPUT = build/model
 TRAIN_ARGS =
+EXIT_LAYER = 3
+EXIT_ARGS =
 MODEL = models/base
 EVAL_DATA = $(EVENTS_EVAL_DATA)
 EVAL_ARGS =
@@ -77,6 +79,12 @@ train: $(DEV) $(ENCODER) ## Train into OUTPUT=build/model; EXTRA_DATA=, EXTRA_DE
 .PHONY: calibrate
 calibrate: $(DEV) ## Choose MODEL's thresholds and fit its confidences on corpus/dev-written.jsonl and EXTRA_DEV=
 	$(BIN)/python -m training.calibrate '$(MODEL)' corpus/dev-written.jsonl $(EXTRA_DEV)
+
+.PHONY: exit
+exit: $(DEV) ## Fit MODEL's early exit behind its layer EXIT_LAYER=3; EXTRA_DATA=, EXTRA_DEV=, TEXTS= as for train
+	$(BIN)/python -m training.exits '$(MODEL)' --layer $(EXIT_LAYER) --data corpus/train.jsonl $(EXTRA_DATA) \
+		--dev corpus/dev-written.jsonl corpus/heldout.jsonl $(EXTRA_DEV) \
+		$(if $(TEXTS),--standoff corpus/real-standoff.jsonl --texts $(TEXTS)) $(EXIT_ARGS)
 
 .PHONY: evaluate
 evaluate: $(DEV) ## Measure MODEL=models/base; EVAL_DATA= names further files, joined by colons

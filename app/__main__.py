@@ -151,7 +151,7 @@ def _extract_here(query: Query) -> tuple[Extraction, ModelInfo]:
         extractor = load_extractor(settings, lambda stage, seconds: None)
     except Exception as error:  # whatever a broken folder makes the libraries raise
         raise CommandError(f"the model in {settings.model_folder} cannot be loaded: {error}", FAILED) from None
-    segmented = extractor.segment(query.article)
+    segmented = extractor.segment(query.article, query.min_confidence)
     vectors = list(extractor.encode(segmented.windows))
     return extractor.finish(segmented, vectors, query.types, query.min_confidence), extractor.info
 

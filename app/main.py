@@ -40,7 +40,9 @@ def load_extractor(settings: Settings, observe: Observe) -> Extractor:
         from app.extraction.extractor import Extractor as ModelExtractor
 
         def load(dtype: Dtype) -> ModelExtractor:
-            loaded = ModelExtractor.load(settings.model_folder, dtype, observe, settings.encoder_threads)
+            loaded = ModelExtractor.load(
+                settings.model_folder, dtype, observe, settings.encoder_threads, settings.early_exit
+            )
             torch.set_num_threads(1)  # from here on its threads are the parallelism
             settle()
             return loaded

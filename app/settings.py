@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         description="Number type of the encoder: `float32`, `bfloat16`, `int8`, or `auto`, what the processor "
         "multiplies fastest.",
     )
+    early_exit: bool = Field(
+        True,
+        description="Whether the encoder leaves a window after its first layers where these see no event; off, each "
+        "is read to the end.",
+    )
     threads: Annotated[int, Ge(0)] = Field(
         0,
         description="Threads of the encoder; 0 takes the cores of this process by affinity and cgroup.",

@@ -36,7 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
-    uvicorn.run(create_app(Extractor.load(Settings().model_folder, "float32")), port=port, log_level="warning")
+    extractor = Extractor.load(Settings().model_folder, "float32", early_exit=False)
+    uvicorn.run(create_app(extractor), port=port, log_level="warning")
 
 
 if __name__ == "__main__":

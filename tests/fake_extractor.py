@@ -74,7 +74,7 @@ class FakeExtractor:
         self.observe = observe
         return self
 
-    def segment(self, article: Article) -> FakeSegmented:
+    def segment(self, article: Article, min_confidence: float | None = None) -> FakeSegmented:
         self.observe("segment", 0.001)
         words = article.text.split()
         cut = range(0, len(words), self.window)

@@ -102,6 +102,16 @@ def small_model(seed: int = 7) -> EventModel:
     return model
 
 
+def small_model_with_exit(threshold: float) -> EventModel:
+    """The model with an exit of random weights."""
+    torch.manual_seed(2)
+    model = EventModel(small_config(exit_layer=1, exit_size=32, exit_threshold=threshold))
+    model.load_state_dict({**model.state_dict(), **small_model().state_dict()})
+    assert model.exit is not None
+    nn.init.normal_(model.exit.trigger.weight)
+    return model.train(False)
+
+
 def _linear(head: nn.Sequential, at: int) -> nn.Linear:
     layer = head[at]
     assert isinstance(layer, nn.Linear)

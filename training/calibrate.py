@@ -20,7 +20,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from app.extraction.encode import Heads, load, stitch
+from app.extraction.encode import Heads, load
 from app.extraction.extractor import Extractor
 from app.extraction.link import Floats, Slice
 from app.extraction.model import THRESHOLDS, EventModel
@@ -37,7 +37,7 @@ LEAST_GAIN = 0.02  # of the composite, in points: less is chance
 class _KnownHeads(Heads):
     """Heads that read each trigger once, for thresholds do not change what they say."""
 
-    def __init__(self, model: EventModel, segmented: Segmented, vectors: Tensor, lanes: Executor) -> None:
+    def __init__(self, model: EventModel, segmented: Segmented, vectors: Sequence[Tensor], lanes: Executor) -> None:
         super().__init__(model, segmented, vectors, lanes)
         self._seen: dict[tuple[int, int, int], tuple[Ints, Floats, Floats]] = {}
 
@@ -64,8 +64,8 @@ class Reader:
     def of(cls, model: EventModel, extractor: Extractor, documents: Mapping[str, Document], lanes: Executor) -> Reader:
         known = {}
         for i, document in documents.items():
-            segmented = extractor.segment(as_article(document))
-            vectors = stitch(segmented, extractor.encode_abreast(segmented.windows))
+            segmented = extractor.segment(as_article(document), min_confidence=0.0)
+            vectors = extractor.encode_abreast(segmented.windows)
             known[i] = segmented, _KnownHeads(model, segmented, vectors, lanes)
         return cls(extractor, documents, known)
 

@@ -174,6 +174,7 @@ def train(
     shared, noise = random.Random(arguments.seed), random.Random(f"{arguments.seed} {rank}")
     if arguments.init:
         model, source = load(arguments.init, "float32"), arguments.init
+        model.drop_exit()
     else:
         model, source = initialise(arguments.encoder, arguments.layers, arguments.reader_layers)
     torch.manual_seed(arguments.seed * 1000 + rank)  # for dropout
@@ -227,7 +228,7 @@ def train(
                 mentions = max(4, sum(len(e.targets.spans) for e in seen))
                 for example in seen:
                     count = len(example.segmented.windows)
-                    document = stitch(example.segmented, parts[at : at + count])
+                    document, _ = stitch(example.segmented, parts[at : at + count])
                     at += count
                     for name, value in losses(model, document, example, noise).items():
                         part = value / mentions * arguments.weights[name]

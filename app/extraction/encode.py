@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from app.extraction import checksums, weights
-from app.extraction.labels import ARGUMENT_LABELS, disallowed
+from app.extraction.labels import ARGUMENT_LABELS, TRIGGER_LABELS, disallowed
 from app.extraction.link import Floats, Slice
 from app.extraction.model import (
     TRANSFORMER,
     EventConfig,
     EventModel,
+    ExitHead,
     Linear,
     distance_buckets,
     sentence_buckets,
@@ -39,6 +40,7 @@ _PAIRS_AT_ONCE = 8192  # of triggers or mentions compared in one go; bounds the 
 _TOKENS_AT_ONCE = 8192  # of a long article seen by the triggers' head in one go, for the same reason
 _PROBE = 16  # rows of the products that are compared when a model is loaded, ...
 _TOLERANCE = 0.05  # ... and how far they may be off; rounding makes 0.02 at most
+NONE = np.zeros(0, np.int64)
 _BARRED = torch.from_numpy(disallowed())
 
 
@@ -115,32 +117,81 @@ def encode(model: EventModel, windows: Sequence[Window]) -> list[Tensor]:
     """A float32 tensor [tokens, hidden] for each window, one after the other.
 
     Each window is a product of its own. So nothing is padded, and a window's vectors are the same bits whatever else is
-    asked for: a matrix product may sum in another order when it has more rows.
+    asked for: a matrix product may sum in another order when it has more rows. A window that the encoder left early,
+    since it can hold no trigger, has none: [0, hidden].
     """
-    return [model(*pack([window])).float() for window in windows]
+    return [_unless_left(model, window).float() for window in windows]
 
 
-def stitch(segmented: Segmented, vectors: Sequence[Tensor]) -> Tensor:
-    """The windows' vectors as one row for the document, [tokens, hidden], title first."""
-    title = [v[1 : 1 + w.title] for w, v in zip(segmented.windows[:1], vectors[:1], strict=True)]
-    return torch.cat([*title, *(v[w.first : w.stop] for w, v in zip(segmented.windows, vectors, strict=True))])
+def _unless_left(model: EventModel, window: Window) -> Tensor:
+    if model.exit is None or not window.may_exit:
+        return model(*pack([window]))  # type: ignore[no-any-return]
+    x = early(model, window, model.config.exit_layer)
+    if exit_score(model.exit, x[window.first : window.stop]) < model.config.exit_threshold:
+        return x.new_empty(0, x.shape[1])
+    return model.encoder.read(x, [len(x)], model.config.exit_layer)
+
+
+@torch.inference_mode()
+def early(model: EventModel, window: Window, layers: int) -> Tensor:
+    """A window's vectors after so many of the encoder's layers, [tokens, hidden]."""
+    ids, shapes, gaps, lengths = pack([window])
+    return model.encoder.read(model.encoder.embed(ids, shapes, gaps, lengths), lengths, 0, layers)
+
+
+@torch.inference_mode()
+def exit_score(head: ExitHead, own: Tensor) -> float:
+    """Probability that a window holds a trigger among its own tokens, whose early vectors are [tokens, hidden]."""
+    return float(head(own, [len(own)]).float().logsumexp(0).sigmoid()) if len(own) else 0.0
+
+
+def stitch(segmented: Segmented, vectors: Sequence[Tensor]) -> tuple[Tensor, Ints]:
+    """The windows' vectors as one row for the document, [tokens, hidden], title first; and the tokens without any.
+
+    Those stand in windows that were left early; what a neighbour saw of them, where both overlap, is taken instead.
+    """
+    read, at = [], segmented.title_tokens
+    for window, rows in zip(segmented.windows, vectors, strict=True):
+        if len(rows):
+            read.append((window, rows, at))
+        at += window.stop - window.first
+    title = [rows[1 : 1 + window.title] for window, rows, _ in read[:1]]
+    if len(read) == len(segmented.windows):
+        return torch.cat([*title, *(rows[w.first : w.stop] for w, rows, _ in read)]), NONE
+    document = torch.zeros(at, vectors[0].shape[1])
+    unseen = np.arange(at) >= segmented.title_tokens
+    for window, rows, at in read:
+        first = at - (window.first - window.lead)
+        document[first : first + len(rows) - window.lead - 1] = rows[window.lead : -1]
+        unseen[first : first + len(rows) - window.lead - 1] = False
+    for window, rows, at in read:  # once more, for each token is its own window's
+        document[at : at + window.stop - window.first] = rows[window.first : window.stop]
+    for rows in title:
+        document[: len(rows)] = rows
+    return document, np.flatnonzero(unseen)
 
 
 class Heads:
-    """The heads of the model on one document's vectors, [tokens, hidden]; numpy out."""
+    """The heads of the model on one document, given the vectors of its windows as `encode` makes them; numpy out."""
 
-    def __init__(self, model: EventModel, segmented: Segmented, vectors: Tensor, lanes: Executor) -> None:
+    def __init__(self, model: EventModel, segmented: Segmented, vectors: Sequence[Tensor], lanes: Executor) -> None:
         self._model = model
         self._lanes = lanes
-        self._tokens = vectors
+        self._tokens, self._unseen = stitch(segmented, vectors)
         self._sentences = segmented.sentences
         self._title = segmented.title_tokens
 
     @torch.inference_mode()
     def triggers(self) -> Floats:
-        """Probabilities, [tokens, trigger labels]."""
-        parts = [self._model.trigger_logits(tokens) for tokens in torch.split(self._tokens, _TOKENS_AT_ONCE)]
-        return _numpy(torch.cat(parts).softmax(-1))
+        """Probabilities, [tokens, trigger labels]; a token without a vector is no trigger."""
+        seen = torch.ones(len(self._tokens), dtype=torch.bool)
+        seen[self._unseen] = False
+        found = torch.zeros(len(seen), len(TRIGGER_LABELS))
+        found[:, 0] = 1
+        parts = (torch.split(x, _TOKENS_AT_ONCE) for x in (self._tokens, seen, found))
+        for tokens, mine, rows in zip(*parts, strict=True):
+            rows[mine] = self._model.trigger_logits(tokens[mine]).softmax(-1)
+        return _numpy(found)
 
     @torch.inference_mode()
     def trigger_vectors(self, spans: Ints, types: Ints) -> Tensor:
@@ -154,7 +205,7 @@ class Heads:
         the probabilities of the statuses, [triggers, statuses].
         """
 
-        lows, highs = reach(spans, len(self._sentences), self._title)
+        lows, highs = reach(spans, len(self._sentences), self._title, self._unseen)
         lengths = highs - lows + self._title
         ends = np.cumsum(lengths)
         # All at once and beforehand: small pieces, kept between those that are freed, would hold the heap apart.
@@ -166,7 +217,7 @@ class Heads:
         def one(trigger: int) -> None:
             this = slice(trigger, trigger + 1)
             rows = slice(ends[trigger] - lengths[trigger], ends[trigger])
-            views = look_around(spans[this], types[this], self._sentences, self._title)
+            views = look_around(spans[this], types[this], self._sentences, self._title, self._unseen)
             read = read_views(self._model, self._tokens, views)
             index[rows] = views.index.numpy()
             labels[rows] = _numpy(argument_logits(self._model, read, views, types[this]).softmax(-1))
@@ -210,14 +261,21 @@ class Views:
     triggers: Tensor  # the rows of the trigger itself, [triggers, 2], last inclusive
 
 
-def reach(spans: Ints, tokens: int, title: int) -> tuple[Ints, Ints]:
-    """The first of the tokens around each trigger, and the one behind the last, [triggers] each; the title is apart."""
-    return np.maximum(spans[:, 0] - REACH, title), np.minimum(spans[:, 1] + REACH + 1, tokens)
+def reach(spans: Ints, tokens: int, title: int, unseen: Ints = NONE) -> tuple[Ints, Ints]:
+    """The first of the tokens around each trigger, and the one behind the last, [triggers] each; the title is apart.
+
+    ``unseen``: the tokens without a vector, in order; they bound it.
+    """
+    lows = np.maximum(spans[:, 0] - REACH, np.r_[title - 1, unseen][np.searchsorted(unseen, spans[:, 0])] + 1)
+    highs = np.minimum(
+        spans[:, 1] + REACH + 1, np.r_[unseen, tokens][np.searchsorted(unseen, spans[:, 1], side="right")]
+    )
+    return lows, highs
 
 
-def look_around(spans: Ints, types: Ints, sentences: Ints, title: int) -> Views:
+def look_around(spans: Ints, types: Ints, sentences: Ints, title: int, unseen: Ints = NONE) -> Views:
     """Views on `REACH` tokens to each side of the triggers; spans [triggers, 2], last inclusive; types [triggers]."""
-    lows, highs = reach(spans, len(sentences), title)
+    lows, highs = reach(spans, len(sentences), title, unseen)
     index = np.concatenate([np.r_[0:title, low:high] for low, high in zip(lows, highs, strict=True)])
     lengths = highs - lows + title
     owner = np.repeat(np.arange(len(spans)), lengths)

@@ -51,7 +51,8 @@ def _ignore(stage: str, seconds: float) -> None:
 class Extractor:
     """The pipeline with its model; every method may be called from several threads at once.
 
-    ``lanes``: threads that share the work on one article where it falls apart.
+    ``lanes``: threads that share the work on one article where it falls apart; ``early_exit``: whether the encoder
+    leaves windows early in which the model's exit sees no trigger.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Extractor:
         info: ModelInfo,
         observe: Callable[[str, float], None] = _ignore,
         lanes: int = 1,
+        early_exit: bool = True,
     ) -> None:
         self.info = info
+        self._early_exit = early_exit
         self._model = model
         self._tokenizer = tokenizer
         self._gazetteer = gazetteer
@@ -79,12 +82,13 @@ class Extractor:
         dtype: encode.Dtype = "float32",
         observe: Callable[[str, float], None] = _ignore,
         lanes: int = 1,
+        early_exit: bool = True,
     ) -> Extractor:
         """Reads the model in ``model_dir``; OSError or ValueError where it is missing or broken."""
         with ThreadPoolExecutor(1) as beside:
             gazetteer = beside.submit(Gazetteer.load)  # as slow as the weights, and not in the same code
             model, tokenizer = encode.load(model_dir, dtype), load_tokenizer(model_dir)
-            return cls(model, tokenizer, gazetteer.result(), _info(model), observe, lanes)
+            return cls(model, tokenizer, gazetteer.result(), _info(model), observe, lanes, early_exit)
 
     @classmethod
     def from_parts(
@@ -97,10 +101,11 @@ class Extractor:
         """Around a model in memory, as training has it."""
         return cls(model, tokenizer, Gazetteer.load(), _info(model), observe, lanes)
 
-    def segment(self, article: Article) -> Segmented:
-        """Tokens and windows."""
+    def segment(self, article: Article, min_confidence: float | None = None) -> Segmented:
+        """Tokens and windows; whoever asks for events less sure than usual has each window read to the end."""
+        may_exit = self._early_exit and self._least(min_confidence) >= self._least(None)
         with self._timed("segment"):
-            return segment(article, self._tokenizer, self._special)
+            return segment(article, self._tokenizer, self._special, may_exit)
 
     def encode(self, windows: Sequence[Window]) -> list[Tensor]:
         """The vectors of windows of any articles, computed in this thread."""
@@ -113,7 +118,7 @@ class Extractor:
 
     def heads(self, segmented: Segmented, vectors: Sequence[Tensor]) -> Heads:
         """What the model says of one article, given the vectors of its windows in order."""
-        return Heads(self._model, segmented, encode.stitch(segmented, vectors), self._lanes)
+        return Heads(self._model, segmented, vectors, self._lanes)
 
     def finish(
         self,
@@ -135,7 +140,7 @@ class Extractor:
     ) -> Extraction:
         """`finish`, given what the model says of the article."""
         thresholds = self._model.config.thresholds
-        least = thresholds["event"] if min_confidence is None else self._events.score(min_confidence)
+        least = self._least(min_confidence)
         floor = max(FLOOR, min(least, thresholds["trigger"]))
         with self._timed("decode"):
             triggers = find_triggers(heads.triggers(), segmented, floor, ALL_TYPES if types is None else types)
@@ -188,8 +193,12 @@ class Extractor:
         self, article: Article, types: frozenset[EventType] | None = None, min_confidence: float | None = None
     ) -> Extraction:
         """All stages for one article."""
-        segmented = self.segment(article)
+        segmented = self.segment(article, min_confidence)
         return self.finish(segmented, self.encode_abreast(segmented.windows), types, min_confidence)
+
+    def _least(self, min_confidence: float | None) -> float:
+        """The score that an event must have."""
+        return self._model.config.thresholds["event"] if min_confidence is None else self._events.score(min_confidence)
 
     def _participants(
         self, arguments: list[Argument], heads: Heads, segmented: Segmented, threshold: float

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -26,10 +26,11 @@ from app.extraction.segment import GAPS, SHAPES
 from app.extraction.values import EVENT_TYPES, STATUSES
 
 CONFIG = "config.json"
-TRANSFORMER = ("encoder.", "reader.")  # how the names of the weights of the transformer layers begin
+TRANSFORMER = ("encoder.", "reader.", "exit.")  # how the names of the weights of the transformer layers begin
 _PACKED_ROWS = 384  # of the products that packed weights are laid out for; about those of a window
 _ROWS = 16  # products of 8-bit integers have a multiple of so many
 _LEVELS, _GELU_LEVELS = 127, 255  # above the least that a quantised input can take; that one from a GELU can
+EXIT_HEAD_SIZE = 32  # of the attention by which the encoder's exit is decided
 DISTANCES = 27  # signed logarithmic buckets of the distance in tokens
 SENTENCES = 9  # signed distance in sentences, clipped
 
@@ -49,6 +50,9 @@ class EventConfig:
     hidden_size: int = 384
     num_layers: int = 6
     reader_layers: int = 1
+    exit_layer: int = 0  # of the encoder, behind which it leaves windows that hold no trigger; 0 where it never does
+    exit_size: int = 192
+    exit_threshold: float = 0.0  # least probability of a trigger with which a window is read on
     num_heads: int = 12
     intermediate_size: int = 1536
     max_positions: int = 512
@@ -187,13 +191,20 @@ class Encoder(nn.Module):
 
     def forward(self, ids: Tensor, shapes: Tensor, gaps: Tensor, lengths: Sequence[int]) -> Tensor:
         """``ids``, ``shapes``, ``gaps``: [tokens]; ``lengths``: tokens of each window. Returns [tokens, hidden]."""
+        return self.read(self.embed(ids, shapes, gaps, lengths), lengths)
+
+    def embed(self, ids: Tensor, shapes: Tensor, gaps: Tensor, lengths: Sequence[int]) -> Tensor:
+        """What the first layer takes; shapes as in `forward`."""
         positions = torch.cat([torch.arange(n) for n in lengths]).to(ids.device) + self.config.first_position
         x = self.words(ids) + self.positions(positions) + self.shapes(shapes) + self.gaps(gaps)
-        x = dropout(self.norm(x), self.config.dropout if self.training else 0.0)
+        return dropout(self.norm(x), self.config.dropout if self.training else 0.0)
+
+    def read(self, x: Tensor, lengths: Sequence[int], first: int = 0, stop: int | None = None) -> Tensor:
+        """What the layers ``first`` up to ``stop`` make of what the layer before gave, [tokens, hidden]."""
         bias = self.bias(max(lengths))
-        for layer in self.layers:
+        for layer in self.layers[first:stop]:
             x = layer(x, lengths, bias)
-        return x  # type: ignore[no-any-return]
+        return x
 
     def bias(self, length: int) -> Tensor | None:
         """MPNet's attention bias by relative position, [heads, length, length]; None for the form of BERT."""
@@ -205,6 +216,28 @@ class Encoder(nn.Module):
             # Never trained, so computed once; a contiguous mask keeps attention fast.
             self._bias = weight.detach()[buckets].permute(2, 0, 1).contiguous()
         return self._bias[:, :length, :length]
+
+
+class ExitHead(nn.Module):
+    """Tells from the vectors of an early layer whether a window can hold a trigger.
+
+    Early exit (BranchyNet, Teerapittayanon 2016): most news holds no event, and one narrow layer sees it.
+    """
+
+    def __init__(self, config: EventConfig) -> None:
+        super().__init__()
+        size = config.exit_size
+        self.narrow = Linear(config.hidden_size, size)
+        self.norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
+        self.layer = Layer(
+            replace(config, hidden_size=size, num_heads=size // EXIT_HEAD_SIZE, intermediate_size=4 * size)
+        )
+        self.trigger = nn.Linear(size, 1)
+        self.apply(_draw)
+
+    def forward(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Vectors of packed windows, [tokens, hidden], to the logit of a trigger at each token, [tokens]."""
+        return self.trigger(self.layer(self.norm(self.narrow(x)), lengths, None)).squeeze(-1)  # type: ignore[no-any-return]
 
 
 def relative_buckets(length: int, count: int) -> Tensor:
@@ -242,6 +275,7 @@ class EventModel(nn.Module):
         size, head = config.hidden_size, config.head_size
         self.config = config
         self.encoder = Encoder(config)
+        self.exit = ExitHead(config) if config.exit_layer else None
         self.trigger = mlp(size, head, len(TRIGGER_LABELS), config.dropout)
         self.event_type = nn.Embedding(len(EVENT_TYPES), size)
         self.status = mlp(size, head, len(STATUSES), config.dropout)
@@ -259,6 +293,11 @@ class EventModel(nn.Module):
     def forward(self, ids: Tensor, shapes: Tensor, gaps: Tensor, lengths: Sequence[int]) -> Tensor:
         """Packed windows to token vectors, [tokens, hidden]; the heads are called apart, on documents."""
         return self.encoder(ids, shapes, gaps, lengths)  # type: ignore[no-any-return]
+
+    def drop_exit(self) -> None:
+        """Has every window read to the end again: what the exit has learnt is of no use to another encoder."""
+        self.exit = None
+        self.config = replace(self.config, exit_layer=0)
 
     def trigger_logits(self, tokens: Tensor) -> Tensor:
         """[tokens, hidden] to [tokens, trigger labels]."""

@@ -57,6 +57,12 @@ class Window:
     first: int  # where in `ids` the vectors that this window gives to the document begin ...
     stop: int  # ... and end
     title: int  # how many title tokens stand behind [CLS]
+    may_exit: bool = True  # whether the encoder may leave it early
+
+    @property
+    def lead(self) -> int:
+        """Where the stretch of the text begins."""
+        return self.title + 2 if self.title else 1
 
     @property
     def tokens(self) -> int:
@@ -106,8 +112,11 @@ def load_tokenizer(model_dir: Path) -> Tokenizer:
     return tokenizer
 
 
-def segment(article: Article, tokenizer: Tokenizer, special: tuple[int, int]) -> Segmented:
-    """Tokenises an article and cuts it into windows. ``special``: the ids of [CLS] and [SEP]."""
+def segment(article: Article, tokenizer: Tokenizer, special: tuple[int, int], may_exit: bool = True) -> Segmented:
+    """Tokenises an article and cuts it into windows.
+
+    ``special``: the ids of [CLS] and [SEP]; ``may_exit``: whether the encoder may leave its windows early.
+    """
     cls, sep = special
     title = _tokenise(tokenizer, article.title or "", MAX_TITLE)
     text = _tokenise(tokenizer, article.text, None)
@@ -127,7 +136,8 @@ def segment(article: Article, tokenizer: Tokenizer, special: tuple[int, int]) ->
                 gaps=_frame(title.gaps, text.gaps[first:stop], head),
                 first=lead + keep_from - first,
                 stop=lead + keep_to - first,
-                title=head if not windows else 0,
+                title=head,
+                may_exit=may_exit,
             )
         )
     return Segmented(article, np.concatenate([title.ids, text.ids]), starts, ends, sentences, head, tuple(windows))

@@ -20,7 +20,7 @@ _LARGE = 1 << 16  # elements from which a matrix is quantised
 
 
 def write(state: Mapping[str, Tensor], folder: Path) -> None:
-    """Writes a model's weights into ``folder``, in shards of at most `SHARD_BYTES`; older ones there go."""
+    """Writes a model's weights into ``folder``, in shards of at most `SHARD_BYTES`; all older ones there go."""
     for old in folder.glob("*.safetensors"):
         old.unlink()
     shards: list[dict[str, Tensor]] = [{}]
@@ -36,6 +36,12 @@ def write(state: Mapping[str, Tensor], folder: Path) -> None:
     for number, shard in enumerate(shards, 1):
         part = f"-{number:05}-of-{len(shards):05}" if len(shards) > 1 else ""
         save_file(shard, folder / f"model{part}.safetensors")
+
+
+def add(state: Mapping[str, Tensor], folder: Path, name: str) -> None:
+    """Writes further weights of the model in ``folder``, into a file of their own."""
+    stored = {part: kept for key, tensor in state.items() for part, kept in _store(key, tensor.detach().float())}
+    save_file(stored, folder / f"{name}.safetensors")
 
 
 def read(folder: Path, number_type: Callable[[str], torch.dtype] = lambda name: torch.float32) -> dict[str, Tensor]:

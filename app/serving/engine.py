@@ -39,8 +39,8 @@ GIVE_BACK_TOKENS = 32_768  # seconds of a thread's work, after which it gives me
 class Engine:
     """Runs one extractor for all requests.
 
-    ``on_batch`` is told the windows and tokens of every pass, from the encoder's threads, and ``on_wait`` the seconds
-    that each article waited for its first.
+    ``on_batch`` is told the windows and tokens of every pass, from the encoder's threads, ``on_left`` how many windows
+    of it were left early, and ``on_wait`` the seconds that each article waited for its first.
     """
 
     def __init__(
@@ -51,12 +51,14 @@ class Engine:
         encoder_threads: int,
         pool_threads: int,
         on_batch: Callable[[int, int], None],
+        on_left: Callable[[int], None],
         on_wait: Callable[[float], None],
         tracing: Tracing | None = None,
     ) -> None:
         self._extractor = extractor
         self._batch_tokens = batch_tokens
         self._on_batch = on_batch
+        self._on_left = on_left
         self._on_wait = on_wait
         self._tracing = tracing
         self.queue = WindowQueue()
@@ -91,7 +93,9 @@ class Engine:
         try:
             async with timeout:
                 # The context goes along, so that what a stage logs or traces is known to be of this request.
-                segmented = await loop.run_in_executor(self._pool, copy_context().run, self._extractor.segment, article)
+                segmented = await loop.run_in_executor(
+                    self._pool, copy_context().run, self._extractor.segment, article, min_confidence
+                )
                 counted(sum(window.tokens for window in segmented.windows))
                 vectors = await self._encode(segmented, source, deadline)
                 return await loop.run_in_executor(
@@ -188,6 +192,7 @@ class Engine:
             vectors = self._extractor.encode([piece.window for piece in pieces])
             if len(vectors) != len(pieces):
                 raise ValueError("the encoder must give one tensor a window")
+        self._on_left(sum(not len(rows) for rows in vectors))
         if span is not None:
             for job in {piece.job for piece in pieces}:
                 job.passes.append(span)

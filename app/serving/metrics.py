@@ -55,6 +55,9 @@ class Metrics:
         self._batch_tokens = Histogram(
             "events_batch_tokens", "Tokens in one pass of the encoder.", buckets=_POWERS[4:], registry=registry
         )
+        self._left_early = Counter(
+            "events_windows_left_early", "Windows that the encoder left early, without a trigger.", registry=registry
+        )
         self._stage_seconds = Histogram(
             "events_stage_seconds", "Time by stage.", ("stage",), buckets=_STAGE_S, registry=registry
         )
@@ -77,6 +80,10 @@ class Metrics:
         """Adds one pass of the encoder."""
         self._batch_windows.observe(windows)
         self._batch_tokens.observe(tokens)
+
+    def observe_left(self, windows: int) -> None:
+        """Adds windows that one pass left early."""
+        self._left_early.inc(windows)
 
     def tell_model(self, name: str, version: str) -> None:
         """Says which model was loaded."""

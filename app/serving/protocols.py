@@ -5,7 +5,7 @@ Windows and vectors pass through here untouched, hence ``Any``: only the extract
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Any, Protocol
 
 from app.extraction.values import Article, EventType, Extraction
@@ -44,11 +44,14 @@ class Extractor(Protocol):
     @property
     def info(self) -> ModelInfo: ...
 
-    def segment(self, article: Article) -> Any:
+    def segment(self, article: Article, min_confidence: float | None = None) -> Any:
         """A :class:`Segmented`; called from several threads at once."""
 
-    def encode(self, windows: Sequence[Any]) -> Sequence[Any]:
-        """The token vectors of each window, computed in this thread; called from several threads at once."""
+    def encode(self, windows: Sequence[Any]) -> Sequence[Sized]:
+        """The token vectors of each window, computed in this thread; called from several threads at once.
+
+        Empty for a window that was left early.
+        """
 
     def finish(
         self,

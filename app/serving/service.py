@@ -98,6 +98,7 @@ class Service:
                 encoder_threads=self.settings.encoder_threads,
                 pool_threads=max(2, min(4, available_cpus() // 2)),
                 on_batch=self.metrics.observe_batch,
+                on_left=self.metrics.observe_left,
                 on_wait=self.metrics.queue_wait.observe,
                 tracing=self.tracing,
             )

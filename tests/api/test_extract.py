@@ -353,8 +353,8 @@ async def test_body_over_the_limit_gets_413() -> None:
 
 async def test_an_empty_segmentation_is_answered() -> None:
     class Blind(FakeExtractor):
-        def segment(self, article: Any) -> Any:
-            segmented = super().segment(article)
+        def segment(self, article: Any, min_confidence: float | None = None) -> Any:
+            segmented = super().segment(article, min_confidence)
             return type(segmented)(type(article)("  "), ()) if article.text == "?" else segmented
 
     async with running(Blind()) as service:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load as load_weights
 from safetensors.torch import save_file
-from small_model import small_config, small_extractor, small_model, special, tokenizer, write
+from small_model import (
+    small_config,
+    small_extractor,
+    small_model,
+    small_model_with_exit,
+    special,
+    tokenizer,
+    write,
+)
 from torch import Tensor
 
 from app.extraction import encode
@@ -133,7 +142,8 @@ def numbered(segmented: Segmented) -> list[Tensor]:
 def test_stitching_gives_each_token_its_own_window_s_vector(title: str | None) -> None:
     segmented = cut("Delegates met. " * 700, title)
     assert len(segmented.windows) > 3
-    stitched = encode.stitch(segmented, numbered(segmented))
+    stitched, unseen = encode.stitch(segmented, numbered(segmented))
+    assert not len(unseen)
     assert len(stitched) == len(segmented.ids)
     for token, (number, place) in zip(segmented.ids, stitched.long().tolist(), strict=True):
         assert segmented.windows[number].ids[place] == token
@@ -141,6 +151,101 @@ def test_stitching_gives_each_token_its_own_window_s_vector(title: str | None) -
         assert stitched[: segmented.title_tokens, 0].tolist() == [0.0] * segmented.title_tokens
     with pytest.raises(ValueError, match="zip"):
         encode.stitch(segmented, numbered(segmented)[1:])
+
+
+@pytest.mark.parametrize("title", [None, "Talks in Oslo"])
+@pytest.mark.parametrize("left", [{0}, {1}, {3}, {0, 1}, {1, 2}, {0, 2, 3}, {0, 1, 2, 3}])
+def test_tokens_of_windows_left_early_have_what_their_neighbours_saw_of_them(left: set[int], title: str | None) -> None:
+    segmented = cut("Delegates met. " * 550, title)
+    assert len(segmented.windows) == 4
+    vectors = [v[: len(v) * (k not in left)] for k, v in enumerate(numbered(segmented))]
+    stitched, unseen = encode.stitch(segmented, vectors)
+    whole, _ = encode.stitch(segmented, numbered(segmented))
+    owner = whole[:, 0].long().tolist()
+    seen = [t for t in range(len(segmented.ids)) if t not in unseen.tolist()]
+    for token in seen[segmented.title_tokens * (len(left) == 4) :]:
+        number, place = stitched[token].long().tolist()
+        assert number not in left
+        assert segmented.windows[number].ids[place] == segmented.ids[token]
+        if owner[token] not in left:
+            assert torch.equal(stitched[token], whole[token])
+    for token in unseen.tolist():
+        assert token >= segmented.title_tokens
+        assert owner[token] in left
+        assert stitched[token].tolist() == [0.0, 0.0]
+        held = [w for k, w in enumerate(segmented.windows) if k not in left]
+        assert not any(token in text_tokens(segmented, w) for w in held)
+    if left == {1}:
+        assert 0 < sum(k == 1 for k in owner) - len(unseen) <= 2 * 96
+
+
+def text_tokens(segmented: Segmented, window: Window) -> range:
+    """Which tokens of the document a window holds."""
+    at = segmented.title_tokens
+    for one in segmented.windows:
+        if one is window:
+            first = at - (one.first - one.lead)
+            return range(first, first + one.tokens - one.lead - 1)
+        at += one.stop - one.first
+    raise AssertionError
+
+
+def test_a_window_that_can_hold_no_trigger_is_left_and_any_other_read_as_without_an_exit() -> None:
+    every = windows()
+    scores = []
+    for window in every:
+        model = small_model_with_exit(0.0)
+        assert model.exit is not None
+        early = encode.early(model, window, 1)
+        scores.append(encode.exit_score(model.exit, early[window.first : window.stop]))
+    assert len(set(scores)) > len(every) // 2
+    threshold = float(np.median(scores))
+    model, whole = small_model_with_exit(threshold), small_model()
+    for window, score, vectors in zip(every, scores, encode.encode(model, every), strict=True):
+        if score < threshold:
+            assert vectors.shape == (0, 32)
+        else:
+            assert torch.equal(vectors, encode.encode(whole, [window])[0])
+        unhurried = replace(window, may_exit=False)
+        assert torch.equal(encode.encode(model, [unhurried])[0], encode.encode(whole, [window])[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_an_exit_is_loaded_with_the_model_and_dropped_for_another_encoder(dtype: Dtype, tmp_path: Path) -> None:
+    model = small_model_with_exit(0.5)
+    write(model, tmp_path)
+    loaded = encode.load(tmp_path, dtype)
+    window = cut(TEXTS[4]).windows[0]
+    rows = encode.encode(small_model(), [window])[0]
+    assert loaded.exit is not None
+    scores = [encode.exit_score(m.exit, rows.to(m.exit.norm.weight.dtype)) for m in (model, loaded) if m.exit]
+    assert scores[0] == pytest.approx(scores[1], rel=0.02)
+    loaded.drop_exit()
+    assert loaded.config.exit_layer == 0
+    assert not any(name.startswith("exit.") for name in loaded.state_dict())
+    assert len(encode.encode(loaded, [window])[0]) == window.tokens
+
+
+def test_no_trigger_is_seen_where_no_window_was_read_and_reading_ends_there() -> None:
+    segmented = cut("Mira met Jonas in Oslo on Tuesday. " * 200, "Talks in Oslo")
+    vectors = small_extractor().encode(segmented.windows)
+    assert len(vectors) > 3
+    vectors[1] = vectors[1][:0]
+    heads = Heads(small_model(), segmented, vectors, LANES)
+    whole = heads_of(segmented).triggers()
+    _, unseen = encode.stitch(segmented, vectors)
+    found = heads.triggers()
+    assert (found[unseen] == [1.0, *[0.0] * 6]).all()
+    owner = encode.stitch(segmented, numbered(segmented))[0][:, 0].numpy()
+    own = owner != 1
+    np.testing.assert_allclose(found[own], whole[own], rtol=1e-4, atol=1e-6)
+    before, behind = unseen[0] - 1, unseen[-1] + 1
+    spans = np.array([[before - 3, before - 3], [behind + 2, behind + 3], [unseen[5], unseen[6]]])
+    slices, _ = heads.read(spans, np.array([0, 1, 2]))
+    title = list(range(segmented.title_tokens))
+    assert slices[0][1].tolist() == [*title, *range(before - 3 - REACH, before + 1)]
+    assert slices[1][1].tolist() == [*title, *range(behind, behind + 3 + REACH + 1)]
+    assert slices[2][1].tolist() == [*title, unseen[5], unseen[6]]  # no crash where a word reaches into the unseen
 
 
 def spans_of(segmented: Segmented, count: int, step: int) -> tuple[Ints, Ints]:
@@ -172,7 +277,7 @@ def test_views_hold_the_title_and_the_surroundings() -> None:
 
 def heads_of(segmented: Segmented) -> Heads:
     extractor = small_extractor()
-    return Heads(small_model(), segmented, encode.stitch(segmented, extractor.encode(segmented.windows)), LANES)
+    return Heads(small_model(), segmented, extractor.encode(segmented.windows), LANES)
 
 
 @pytest.mark.parametrize("title", [None, "Talks in Oslo"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_model import small_extractor, small_model, tokenizer_dir, write
+from small_model import small_extractor, small_model, small_model_with_exit, tokenizer, tokenizer_dir, write
 
 from app.extraction import extractor as module
 from app.extraction.extractor import Extractor, ModelInfo
@@ -152,6 +152,21 @@ def test_default_confidence_is_the_model_s() -> None:
     extractor = small_extractor()
     least = small_model().config.thresholds["event"]
     assert extractor.extract(ARTICLES[0]) == extractor.extract(ARTICLES[0], None, least)
+
+
+def test_windows_are_read_to_the_end_for_events_less_sure_than_usual_or_where_no_exit_is_wanted() -> None:
+    article = ARTICLES[0]
+    left = Extractor.from_parts(small_model_with_exit(threshold=1.0), tokenizer())
+    found = left.extract(article)
+    assert found.events == ()
+    assert found.document == small_extractor().extract(article).document
+    for least in (0.0, 0.3):
+        assert left.extract(article, None, least) == small_extractor().extract(article, None, least)
+    assert left.extract(article, None, 0.9).events == ()
+    never = Extractor(
+        small_model_with_exit(threshold=1.0), left._tokenizer, left._gazetteer, left.info, early_exit=False
+    )
+    assert never.extract(article) == small_extractor().extract(article)
 
 
 @pytest.mark.parametrize("text", ["met Oslo ", "Mira Kovač met, talks. ", "met ", "$5 pledged Friday "])

@@ -48,13 +48,13 @@ def check(segmented: Segmented) -> None:
     assert (segmented.sentences[border:] > 0).all()
     cls, sep = special()
     given: list[int] = []
-    for number, window in enumerate(segmented.windows):
+    for window in segmented.windows:
         assert len(window.ids) == len(window.shapes) == len(window.gaps) == window.tokens <= MAX_WINDOW
         assert (window.ids[0], window.ids[-1]) == (cls, sep)
         if border:
             assert window.ids[1 : 1 + border].tolist() == segmented.ids[:border].tolist()
             assert window.ids[1 + border] == sep
-        assert window.title == (border if number == 0 else 0)
+        assert window.title == border
         given += window.ids[window.first : window.stop].tolist()
     assert given == segmented.ids[border:].tolist()
     assert segmented.tokens == sum(w.tokens for w in segmented.windows)
@@ -122,7 +122,7 @@ def test_a_long_title_is_cut() -> None:
     check(segmented)
     assert segmented.title_tokens == MAX_TITLE
     assert len(segmented.windows) > 2
-    assert [w.title for w in segmented.windows[:2]] == [MAX_TITLE, 0]
+    assert [w.title for w in segmented.windows[:2]] == [MAX_TITLE, MAX_TITLE]
 
 
 @pytest.mark.parametrize("text", ["The delegates met in Oslo. " * 7410, "talks " * 33400, "x" * 200_000, "(" * 200_000])
@@ -142,6 +142,7 @@ def test_windows_are_even_and_overlap(words: int, title: str | None) -> None:
     sizes = [w.tokens for w in segmented.windows]
     assert max(sizes) == min(sizes)
     lead = 1 if title is None else 2 + segmented.title_tokens
+    assert {w.lead for w in segmented.windows} == {lead}
     capacity = MAX_WINDOW - lead - 1
     fewest = 1 if words <= capacity else -(-(words - OVERLAP) // (capacity - OVERLAP))
     assert len(sizes) == fewest

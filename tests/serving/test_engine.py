@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 from conftest import problem_of, running, wait_for
-from fake_extractor import FakeExtractor, FakeWindow
+from fake_extractor import FakeExtractor, FakeSegmented, FakeWindow
+
+from app.extraction.values import EventType, Extraction
 
 pytestmark = pytest.mark.anyio
 
@@ -56,3 +58,30 @@ async def test_many_threads_give_each_article_its_own_vectors() -> None:
             assert event["participants"][0]["name"] == f"R{number}"
         problem_of(await service.extract("word " * 40 + "poison"), 500)
         assert service.service.admission.tokens == 0
+
+
+class Leaving(FakeExtractor):
+    """Leaves the windows with "dull" in them early."""
+
+    def encode(self, windows: Sequence[FakeWindow]) -> list[list[str]]:
+        read = super().encode(windows)
+        return [[] if "dull" in words else words for words in read]
+
+    def finish(
+        self,
+        segmented: FakeSegmented,
+        vectors: Sequence[list[str]],
+        types: frozenset[EventType] | None,
+        min_confidence: float | None,
+    ) -> Extraction:
+        assert [len(words) > 0 for words in vectors] == ["dull" not in w.words for w in segmented.windows]
+        return super().finish(segmented, [list(w.words) for w in segmented.windows], types, min_confidence)
+
+
+async def test_windows_that_were_left_early_are_counted() -> None:
+    async with running(Leaving()) as service:
+        [event] = (await service.extract("word " * 8 + "dull " * 16 + "Rossi met " + "word " * 6)).json()["events"]
+        assert event["participants"][0]["name"] == "Rossi"
+        assert (await service.extract("dull")).json()["events"] == []
+        metrics = (await service.client.get("/metrics")).text
+        assert "\nevents_windows_left_early_total 3.0\n" in metrics
