@@ -42,7 +42,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Settings(model="small", threads=2, dtype="float32"))
+    app = create_app(Settings(model="small", threads=2, dtype="float32", max_wait_s=600))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

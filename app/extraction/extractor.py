@@ -182,10 +182,12 @@ class Extractor:
         with self._timed("normalise"):
             article = segmented.article
             published, source = publication.find_publication(article)
-            countries = self._gazetteer.article_countries(article.text)
-            context = normalise.Context(article, published, countries, self._events, self._arguments)
-            events = [normalise.event(e, segmented, context, self._gazetteer) for e in linked]
-            events.sort(key=lambda e: (e.mentions[0].start, e.type))
+            events = []
+            if linked:  # most articles hold none, and to look for their countries takes as long as all else here
+                countries = self._gazetteer.article_countries(article.text)
+                context = normalise.Context(article, published, countries, self._events, self._arguments)
+                events = [normalise.event(e, segmented, context, self._gazetteer) for e in linked]
+                events.sort(key=lambda e: (e.mentions[0].start, e.type))
             document = Document(published, source, py3langid.classify(article.text[:SAMPLE])[0], len(article.text))
         return Extraction(tuple(events), document)
 
