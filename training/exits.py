@@ -2,8 +2,8 @@
 
 Early exit (BranchyNet, Teerapittayanon 2016): a head behind one of the first layers learns from annotated articles
 which windows hold a trigger; the encoder stays as it is. Then the threshold is set by articles that were not learnt
-from, so that almost every window in which the whole model finds an event is read on. The head is written beside the
-model's weights, its sizes and threshold into ``config.json``.
+from, well below what the exit says of any window in which the whole model rightly finds an event. The head is written
+beside the model's weights, its sizes and threshold into ``config.json``.
 """
 
 from __future__ import annotations
@@ -102,11 +102,12 @@ def fit(head: ExitHead, learnt: Sequence[Sample], epochs: int, rate: float, seed
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A window's tokens, what the exit says of it, and the likeliest trigger that the whole model finds in it."""
+    """A window's tokens, what the exit says of it, whether the whole model finds an event in it, and a right one."""
 
     tokens: int
     exit: float
-    trigger: float
+    found: bool
+    right: bool
 
 
 def look(model: EventModel, head: ExitHead, layer: int, tokenizer: Tokenizer, documents: Sequence[Gold]) -> list[Seen]:
@@ -116,35 +117,36 @@ def look(model: EventModel, head: ExitHead, layer: int, tokenizer: Tokenizer, do
         segmented = _segment(document, tokenizer, model)
         with ThreadPoolExecutor(1) as lane:
             heads = Heads(model, segmented, encode(model, segmented.windows), lane)
-            peaks = 1 - heads.triggers()[:, 0]
-            found = []
+            found = 1 - heads.triggers()[:, 0] >= model.config.thresholds["event"]
+            right = found & (build(document, segmented).trigger_labels > 0)
+            seen = []
             for window, own in own_tokens(segmented):
                 score = exit_score(head, early(model, window, layer)[window.first : window.stop])
-                found.append(Seen(window.tokens, score, float(peaks[own].max(initial=0.0))))
-        return found
+                seen.append(Seen(window.tokens, score, bool(found[own].any()), bool(right[own].any())))
+        return seen
 
     with ThreadPoolExecutor(available_cpus()) as threads:
         return [seen for some in threads.map(of, documents) for seen in some]
 
 
-def choose(seen: Iterable[Seen], event: float, lost: float) -> float:
-    """The threshold that leaves at most the share ``lost`` of the windows with a trigger likelier than ``event``."""
-    scores = sorted(one.exit for one in seen if one.trigger >= event)
-    if not scores:
+def choose(seen: Iterable[Seen], margin: float) -> float:
+    """The threshold: a ``margin``-th of the least score of the windows in which the model rightly finds an event."""
+    right = [one.exit for one in seen if one.right]
+    if not right:
         raise ValueError("the model finds no event in the articles by which the threshold is set")
-    return round(scores[int(lost * len(scores))] * 0.999, 6)
+    return round(min(right) / margin, 6)
 
 
-def tell(name: str, seen: Sequence[Seen], event: float, threshold: float) -> str:
+def tell(name: str, seen: Sequence[Seen], threshold: float) -> str:
     """What the exit does on a file, in a line."""
     left = [one for one in seen if one.exit < threshold]
     tokens = sum(one.tokens for one in seen)
-    full = sum(one.trigger >= event for one in seen)
-    lost = sum(one.trigger >= event for one in left)
-    empty = sum(one.tokens for one in seen if one.trigger < event)
     return (
         f"{name}: {sum(one.tokens for one in left) / tokens:.1%} of the tokens left, "
-        f"{empty / tokens:.1%} are in windows without an event; lost {lost} of {full} windows with one"
+        f"{sum(one.tokens for one in seen if not one.found) / tokens:.1%} are in windows without an event; lost "
+        f"{sum(one.right for one in left)} of {sum(one.right for one in seen)} windows with a right one, "
+        f"{sum(one.found and not one.right for one in left)} of {sum(one.found and not one.right for one in seen)} "
+        "with wrong ones alone"
     )
 
 
@@ -162,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dev", type=Path, nargs="+", required=True, help="articles that set the threshold")
     parser.add_argument("--layer", type=int, required=True, help="of the encoder, behind which windows are left")
     parser.add_argument("--size", type=int, default=192, help="of the head")
-    parser.add_argument("--lost", type=float, default=0.01, help="share of the windows with events that may be left")
+    parser.add_argument("--margin", type=float, default=3.0, help="by which unseen windows with events may score less")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=1)
@@ -181,11 +183,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"epoch {epoch} loss={loss:.4g}", flush=True)
     torch.set_num_threads(1)
     files = {path.name: look(model, head, options.layer, tokenizer, read(path)) for path in options.dev}
-    event = config.thresholds["event"]
-    threshold = choose((one for seen in files.values() for one in seen), event, options.lost)
+    threshold = choose((one for seen in files.values() for one in seen), options.margin)
     print(f"threshold {threshold}")
     for name, seen in files.items():
-        print(tell(name, seen, event, threshold))
+        print(tell(name, seen, threshold))
     weights.add({f"exit.{name}": tensor for name, tensor in head.state_dict().items()}, options.model, "exit")
     replace(config, exit_threshold=threshold).write(options.model)
     checksums.write(options.model)

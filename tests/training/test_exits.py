@@ -39,7 +39,7 @@ def test_the_exit_leaves_windows_without_triggers_and_no_other(tmp_path: Path) -
         files[name] = tmp_path / f"{name}.jsonl"
         lines = [json.dumps(article(n, n % 2 == 0)) for n in range(first, first + count)]
         files[name].write_text("\n".join(lines), "utf-8")
-    options = ["--layer", "1", "--size", "32", "--epochs", "30", "--lost", "0"]
+    options = ["--layer", "1", "--size", "32", "--epochs", "30", "--margin", "1.01"]
     main([str(folder), "--data", str(files["data"]), "--dev", str(files["dev"]), *options])
     checksums.verify(folder)
     model = load(folder, "float32")
@@ -66,12 +66,11 @@ def test_own_tokens_are_all_of_the_text_s() -> None:
         assert segmented.ids[own].tolist() == window.ids[window.first : window.stop].tolist()
 
 
-def test_the_threshold_loses_no_more_than_asked_for() -> None:
-    seen = [Seen(tokens=10, exit=k / 100, trigger=0.9 if k % 2 else 0.1) for k in range(100)]
-    for lost, most in ((0.0, 0), (0.02, 1), (0.1, 5), (0.5, 25)):
-        threshold = choose(seen, 0.5, lost)
-        assert sum(one.exit < threshold and one.trigger > 0.5 for one in seen) == most
-    assert "50.0% of the tokens left" in tell("a", seen, 0.5, 0.5)
-    assert "lost 25 of 50 windows" in tell("a", seen, 0.5, 0.5)
+def test_the_threshold_is_below_every_window_with_a_right_event() -> None:
+    seen = [Seen(tokens=10, exit=k / 100, found=k >= 30, right=k >= 60) for k in range(100)]
+    assert choose(seen, 1.0) == pytest.approx(0.6)
+    assert choose(seen, 3.0) == pytest.approx(0.2)
+    assert tell("a", seen, 0.65).startswith("a: 65.0% of the tokens left, 30.0% are in windows without an event;")
+    assert tell("a", seen, 0.65).endswith("lost 5 of 40 windows with a right one, 30 of 30 with wrong ones alone")
     with pytest.raises(ValueError, match="no event"):
-        choose(seen, 0.95, 0.1)
+        choose(seen[:60], 3.0)
