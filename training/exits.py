@@ -84,8 +84,8 @@ def fit(head: ExitHead, learnt: Sequence[Sample], epochs: int, rate: float, seed
         for begin in range(0, len(order), BATCH):
             batch = [learnt[k] for k in order[begin : begin + BATCH]]
             lengths = [len(sample.triggers) for sample in batch]
-            early = F.dropout(torch.cat([sample.early for sample in batch]).float(), NOISE)
-            logits, triggers = head(early, lengths), torch.cat([sample.triggers for sample in batch])
+            vectors = F.dropout(torch.cat([sample.early for sample in batch]).float(), NOISE)
+            logits, triggers = head(vectors, lengths), torch.cat([sample.triggers for sample in batch])
             windows = torch.stack([part.logsumexp(0) for part in torch.split(logits, lengths)])
             wanted = torch.stack([part.amax() for part in torch.split(triggers, lengths)])
             tokens = F.binary_cross_entropy_with_logits(logits, triggers, reduction="sum") / len(batch)

@@ -55,21 +55,25 @@ class Piece:
 
 
 TURN_TOKENS = 1024  # more than most articles have, so that those are through in one turn
+NEW_TURNS = 8  # first turns before one of those who had theirs: they wait longer, but not for ever
 
 
 class WindowQueue:
     """Windows by turns: some of each request, and within a request of each of its articles. Safe across threads.
 
-    A turn is over after ``turn_tokens`` (deficit round robin, Shreedhar 1995, without the deficit). So a long article
-    or a large batch waits for itself, not others for it, and short articles are finished in the order they came in.
+    A turn is over after ``turn_tokens`` (deficit round robin, Shreedhar 1995, without the deficit), and whose first one
+    is not yet over goes before the others (as new flows do in FQ-CoDel, RFC 8290). So a long article or a large batch
+    waits for itself, not others for it, and short articles are finished in the order they came in.
     """
 
     def __init__(self, turn_tokens: int = TURN_TOKENS) -> None:
         self._changed = threading.Condition()
         self._turn_tokens = turn_tokens
-        self._spent = 0  # of the turn of the first source
         self._jobs: dict[Hashable, deque[Job]] = {}
-        self._sources: deque[Hashable] = deque()
+        self._spent: dict[Hashable, int] = {}  # tokens of each source's present turn
+        self._new: deque[Hashable] = deque()  # sources in their first turn, ...
+        self._old: deque[Hashable] = deque()  # ... and in later ones
+        self._new_turns = 0  # since the last turn of an old source
         self._closed = False
         self.tokens = 0
         self.windows = 0
@@ -79,7 +83,8 @@ class WindowQueue:
         with self._changed:
             if job.source not in self._jobs:
                 self._jobs[job.source] = deque()
-                self._sources.append(job.source)
+                self._spent[job.source] = 0
+                self._new.append(job.source)
             self._jobs[job.source].append(job)
             job.waiting = True
             self.tokens += sum(window.tokens for window in job.windows)
@@ -99,7 +104,7 @@ class WindowQueue:
         """
         with self._changed:
             while True:
-                while not self._sources and not self._closed:
+                while not self._jobs and not self._closed:
                     self._changed.wait()
                 if self._closed:
                     return None
@@ -116,8 +121,9 @@ class WindowQueue:
         pieces: list[Piece] = []
         room = budget
         now = time.monotonic()
-        while self._sources:
-            source = self._sources[0]
+        while self._jobs:
+            line = self._new if self._new and (self._new_turns < NEW_TURNS or not self._old) else self._old
+            source = line[0]
             jobs = self._jobs[source]
             job = jobs[0]
             if job.deadline <= now:
@@ -133,15 +139,18 @@ class WindowQueue:
             self.tokens -= tokens
             self.windows -= 1
             job.next += 1
-            self._spent += tokens
-            over = self._spent >= self._turn_tokens
+            self._spent[source] += tokens
+            over = self._spent[source] >= self._turn_tokens
             if job.next == len(job.windows):
                 self._remove(job)
             elif over:
                 jobs.rotate(-1)
-            if over and self._sources and self._sources[0] == source:
-                self._sources.rotate(-1)
-                self._spent = 0
+            if over or source not in self._jobs:
+                self._new_turns = self._new_turns + 1 if line is self._new else 0
+            if over and source in self._jobs:
+                line.popleft()
+                self._old.append(source)
+                self._spent[source] = 0
         return pieces
 
     def _remove(self, job: Job) -> None:
@@ -152,7 +161,5 @@ class WindowQueue:
         jobs = self._jobs[job.source]
         jobs.remove(job)
         if not jobs:
-            del self._jobs[job.source]
-            if self._sources[0] == job.source:
-                self._spent = 0
-            self._sources.remove(job.source)
+            del self._jobs[job.source], self._spent[job.source]
+            (self._new if job.source in self._new else self._old).remove(job.source)

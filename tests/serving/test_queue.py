@@ -66,6 +66,32 @@ def test_a_newcomer_waits_for_a_turn_at_most() -> None:
     assert taken(queue.take(20), long=long, lone=lone) == ["long2", "lone0"]
 
 
+def test_a_newcomer_goes_before_those_who_had_a_turn() -> None:
+    queue = WindowQueue(turn_tokens=30)
+    long, lone, other = job(1, *[10] * 50), job(2, 10), job(3, *[10] * 4)
+    queue.put(long)
+    assert taken(queue.take(40), long=long) == ["long0", "long1", "long2", "long3"]
+    queue.put(lone)
+    queue.put(other)
+    order = taken(queue.take(80), long=long, lone=lone, other=other)
+    assert order == ["lone0", "other0", "other1", "other2", "long4", "long5", "other3", "long6"]
+
+
+def test_newcomers_do_not_starve_a_long_article() -> None:
+    queue = WindowQueue(turn_tokens=20)
+    long = job("long", *[10] * 9)
+    queue.put(long)
+    queue.take(20)
+    order = []
+    for number in range(60):  # there is always another one
+        queue.put(job(f"{number}", 10))
+        queue.put(job(f"{number}+", 10))
+        [piece] = queue.take(10) or []
+        order.append(piece.job is long)
+    assert [k for k, is_long in enumerate(order) if is_long] == [7, 8, 17, 18, 27, 28, 37]
+    assert queue.tokens == 10 * (120 - 60 + 7)
+
+
 def test_a_pass_keeps_to_its_budget_but_is_never_empty() -> None:
     queue = WindowQueue(turn_tokens=1)
     first, second = job(1, 30, 30), job(2, 50)
