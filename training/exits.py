@@ -24,7 +24,7 @@ from torch import Tensor
 from app.extraction import checksums, weights
 from app.extraction.encode import Heads, early, encode, exit_score, load, special_ids
 from app.extraction.model import EventModel, ExitHead
-from app.extraction.segment import Segmented, Window, load_tokenizer, segment
+from app.extraction.segment import Segmented, load_tokenizer, segment
 from app.extraction.values import Article
 from app.serving.cpus import available_cpus
 from training.corpus import read
@@ -53,7 +53,7 @@ def samples(model: EventModel, tokenizer: Tokenizer, documents: Sequence[Gold], 
         segmented = _segment(document, tokenizer, model)
         labels = torch.from_numpy(build(document, segmented).trigger_labels > 0).float()
         found = []
-        for window, own in own_tokens(segmented):
+        for window, own in segmented.owned():
             if own.stop > own.start:
                 vectors = early(model, window, layer)[window.first : window.stop]
                 found.append(Sample(vectors.half(), labels[own]))
@@ -61,13 +61,6 @@ def samples(model: EventModel, tokenizer: Tokenizer, documents: Sequence[Gold], 
 
     with ThreadPoolExecutor(available_cpus()) as threads:
         return [sample for some in threads.map(of, documents) for sample in some]
-
-
-def own_tokens(segmented: Segmented) -> Iterator[tuple[Window, slice]]:
-    """Each window with the tokens of the document whose vectors it gives."""
-    at = segmented.title_tokens
-    for window in segmented.windows:
-        yield window, slice(at, at := at + window.stop - window.first)
 
 
 def fit(head: ExitHead, learnt: Sequence[Sample], epochs: int, rate: float, seed: int) -> Iterator[float]:
@@ -120,7 +113,7 @@ def look(model: EventModel, head: ExitHead, layer: int, tokenizer: Tokenizer, do
             found = 1 - heads.triggers()[:, 0] >= model.config.thresholds["event"]
             right = found & (build(document, segmented).trigger_labels > 0)
             seen = []
-            for window, own in own_tokens(segmented):
+            for window, own in segmented.owned():
                 score = exit_score(head, early(model, window, layer)[window.first : window.stop])
                 seen.append(Seen(window.tokens, score, bool(found[own].any()), bool(right[own].any())))
         return seen

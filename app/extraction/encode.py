@@ -150,22 +150,19 @@ def stitch(segmented: Segmented, vectors: Sequence[Tensor]) -> tuple[Tensor, Int
 
     Those stand in windows that were left early; what a neighbour saw of them, where both overlap, is taken instead.
     """
-    read, at = [], segmented.title_tokens
-    for window, rows in zip(segmented.windows, vectors, strict=True):
-        if len(rows):
-            read.append((window, rows, at))
-        at += window.stop - window.first
-    title = [rows[1 : 1 + window.title] for window, rows, _ in read[:1]]
+    read = [(w, own, rows) for (w, own), rows in zip(segmented.owned(), vectors, strict=True) if len(rows)]
+    title = [rows[1 : 1 + w.title] for w, _, rows in read[:1]]
     if len(read) == len(segmented.windows):
-        return torch.cat([*title, *(rows[w.first : w.stop] for w, rows, _ in read)]), NONE
-    document = torch.zeros(at, vectors[0].shape[1])
-    unseen = np.arange(at) >= segmented.title_tokens
-    for window, rows, at in read:
-        first = at - (window.first - window.lead)
-        document[first : first + len(rows) - window.lead - 1] = rows[window.lead : -1]
-        unseen[first : first + len(rows) - window.lead - 1] = False
-    for window, rows, at in read:  # once more, for each token is its own window's
-        document[at : at + window.stop - window.first] = rows[window.first : window.stop]
+        return torch.cat([*title, *(rows[w.first : w.stop] for w, _, rows in read)]), NONE
+    document = torch.zeros(len(segmented.ids), vectors[0].shape[1])
+    unseen = np.arange(len(document)) >= segmented.title_tokens
+    for window, own, rows in read:
+        first = own.start - (window.first - window.lead)
+        held = slice(first, first + len(rows) - window.lead - 1)
+        document[held] = rows[window.lead : -1]
+        unseen[held] = False
+    for window, own, rows in read:  # once more, for each token is its own window's
+        document[own] = rows[window.first : window.stop]
     for rows in title:
         document[: len(rows)] = rows
     return document, np.flatnonzero(unseen)

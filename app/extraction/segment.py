@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,12 @@ class Segmented:
     @property
     def tokens(self) -> int:
         return sum(w.tokens for w in self.windows)
+
+    def owned(self) -> Iterator[tuple[Window, slice]]:
+        """Each window with the tokens of the document whose vectors it gives."""
+        at = self.title_tokens
+        for window in self.windows:
+            yield window, slice(at, at := at + window.stop - window.first)
 
     def surface(self, first: int, last: int) -> str:
         """The characters of the tokens ``first..last``, both inclusive and on one side of the title's border."""

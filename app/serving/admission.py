@@ -148,7 +148,7 @@ class Admission:
     def _held_up_s(self, cost: int) -> float:
         """Seconds that the encoder spends on other requests before it is done with one of this cost.
 
-        It takes from all requests in turn, so each of them goes first with as much as this one brings, at least a turn.
+        It takes from all requests in turn: at worst each goes first with as much as this one brings, at least a turn.
         """
         ahead = max(cost, self._turn_tokens)
         return sum(min(request.tokens, ahead) for request in self._requests) / self.tokens_per_s

@@ -13,7 +13,7 @@ from app.extraction.encode import load
 from app.extraction.extractor import Extractor
 from app.extraction.segment import segment
 from app.extraction.values import Article
-from training.exits import Seen, choose, main, own_tokens, tell
+from training.exits import Seen, choose, main, tell
 from training.train import save
 
 STORY = "Anna Berg met Jonas Lind in Oslo. "
@@ -57,12 +57,12 @@ def test_the_exit_leaves_windows_without_triggers_and_no_other(tmp_path: Path) -
 
 def test_own_tokens_are_all_of_the_text_s() -> None:
     segmented = segment(Article("The talks went on. " * 500, "A title"), tokenizer(), (1, 2))
-    parts = [own for _, own in own_tokens(segmented)]
+    parts = [own for _, own in segmented.owned()]
     assert len(parts) > 3
     assert parts[0].start == segmented.title_tokens
     assert parts[-1].stop == len(segmented.ids)
     assert [a.stop for a in parts[:-1]] == [b.start for b in parts[1:]]
-    for window, own in own_tokens(segmented):
+    for window, own in segmented.owned():
         assert segmented.ids[own].tolist() == window.ids[window.first : window.stop].tolist()
 
 
